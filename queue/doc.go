@@ -1,0 +1,54 @@
+// Package queue is the spool: a directory that several programs share and that loses no message.
+//
+// # Layout
+//
+//	tmp/      drafts being written: ID
+//	new/      accepted, never attempted: ID,S=size
+//	cur/      accepted, attempted, waiting: ID,S=size:2,due
+//	hold/     held by the administrator: ID,S=size
+//	corrupt/  not a whole queue file; never fatal, never deleted here: as found
+//	journal/  what happened to a message after it was accepted: ID
+//	hosts/    next hops that are failing
+//	lock      held by the daemon that runs the queue
+//
+// One file is one message: an envelope of "field: value" lines, an empty line, and the message as it goes over
+// the wire (CRLF line ends, not dot-stuffed). Words of a value are escaped so that no byte of a value can end
+// it. Unknown fields are kept and ignored. Size is the whole file's, due is in Unix seconds.
+//
+// # States
+//
+//	state     names that exist                 made by            ends in
+//	draft     tmp/ID, locked by its writer     NewDraft           accepted (Commit), nothing (Abort, crash)
+//	accepted  new/ID,S=n                       Draft.Commit       claimed, held
+//	claimed   any of new cur hold, locked      Spool.Claim        what it was (Close, crash), or any below
+//	deferred  cur/ID,S=n:2,due  journal/ID     Claim.Defer        claimed, held
+//	held      hold/ID,S=n       journal/ID     Claim.Hold         deferred, due at once (Claim.Release)
+//	done      none                             Claim.Remove
+//	corrupt   corrupt/NAME      [journal/ID]   any reader         the administrator
+//
+// # Instants
+//
+// Accepted: the draft's bytes are written, the file is renamed to new/ID,S=n, then the file is synced, then the
+// directory new/, and when both have succeeded Commit returns nil. Renaming first lets one transaction of a
+// journalling file system carry bytes and name. The lock, held from the draft's birth, keeps a run from taking
+// the file before it is durable. After an error the name is unlinked again. What a power cut leaves in new/
+// before the instant is whole, or its size or its checksum tells that it is not.
+//
+// Claimed: an exclusive flock(2) on the queue file, taken without waiting. The claimant then checks that the
+// name still leads to the locked inode and that the size is the name's. A crash frees the claim.
+//
+// Progress: a record in journal/ID. A record that is final for a recipient (delivered, failed, reported) is
+// synced before Record returns, so that it is on disk before the next transaction begins. A deferral is not:
+// losing it costs a reason in a listing and an attempt, nothing else, and a host that is down must not cost a
+// sync for each message that waits for it.
+//
+// Done: the queue file is unlinked; where there is a journal the directory is synced before the journal goes,
+// so that no power cut brings back the message without its record. A message that was finished in one
+// transaction has no journal, and if the power fails before the file system writes the unlinking out, it comes
+// back and is delivered again: that is the one window in which a message is doubled.
+//
+// # Rules
+//
+// Listings take no lock. A queue run reads directory entries and opens only what is due. Nobody outside this
+// package knows a path. Any number of processes may work on one spool, and one process on several.
+package queue

@@ -1,0 +1,191 @@
+package queue
+
+import (
+	"errors"
+	"io/fs"
+
+	"postrider/internal/fsys"
+	"postrider/internal/status"
+)
+
+// blockSize is the unit in which a draft is written and a queue file is read.
+const blockSize = 64 << 10
+
+// Draft is a message on its way in. It is a file in tmp/ that nobody else reads. A Draft is for one goroutine,
+// and ends with Commit or Abort.
+type Draft struct {
+	s       *Spool
+	id      ID
+	name    string // path of the file now
+	file    fsys.File
+	lock    fsys.Lock
+	buf     []byte // not yet written
+	flushed int64  // bytes written
+	envLen  int64
+	m       measure
+	err     error // the first write that failed
+}
+
+var errNoRcpts = errors.New("a message needs a recipient")
+
+// NewDraft begins a message. The envelope is written first; it must have a recipient. Errors are temporary
+// *status.Status, and leave nothing behind.
+func (s *Spool) NewDraft(e Envelope) (*Draft, error) {
+	if len(e.Rcpts) == 0 {
+		return nil, status.Fail("queue.draft", status.ExitUsage, "no recipients", errNoRcpts)
+	}
+	d := &Draft{s: s, buf: make([]byte, 0, 4096)}
+	for {
+		d.id = newID(s.now())
+		d.name = s.path(tmpDir, string(d.id))
+		file, err := s.fs.Create(d.name)
+		if errors.Is(err, fs.ErrExist) {
+			continue // another host with our salt and process ID; the next microsecond is ours
+		}
+		if err != nil {
+			return nil, failed("create", err)
+		}
+		d.file = file
+		break
+	}
+	lock, err := s.fs.TryLock(d.name, true)
+	if err != nil {
+		d.Abort()
+		return nil, failed("lock", err)
+	}
+	d.lock = lock
+	d.buf = appendEnvelope(d.buf, &e)
+	d.envLen = int64(len(d.buf))
+	return d, nil
+}
+
+// ID is the message's ID; it does not change.
+func (d *Draft) ID() ID { return d.id }
+
+// Size is how many bytes of the message were written, without the envelope.
+func (d *Draft) Size() int64 { return d.flushed + int64(len(d.buf)) - d.envLen }
+
+// Write adds bytes of the message in wire form. After an error only Abort is left.
+func (d *Draft) Write(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	d.m.write(p)
+	if len(d.buf)+len(p) > blockSize {
+		if d.flush(); d.err != nil {
+			return 0, d.err
+		}
+		if len(p) >= blockSize {
+			return d.writeThrough(p)
+		}
+	}
+	d.buf = append(d.buf, p...)
+	return len(p), nil
+}
+
+func (d *Draft) writeThrough(p []byte) (int, error) {
+	n, err := d.file.Write(p)
+	d.flushed += int64(n)
+	if err != nil {
+		d.err = failed("write", err)
+	}
+	return n, d.err
+}
+
+func (d *Draft) flush() {
+	if len(d.buf) == 0 || d.err != nil {
+		return
+	}
+	if _, err := d.writeThrough(d.buf); err == nil {
+		d.buf = d.buf[:0]
+	}
+}
+
+// Commit makes the message durable and visible to queue runs. When it returns nil the message survives a crash
+// (RFC 5321 section 6.1) and its Entry is in state New. On an error the message is not accepted: its name has
+// been unlinked again, and Abort need not be called. Errors are temporary *status.Status. A Draft must not be
+// used after Commit.
+func (d *Draft) Commit() (Entry, error) {
+	if err := d.finish(); err != nil {
+		d.Abort()
+		return Entry{}, err
+	}
+	size := d.flushed
+	e := Entry{ID: d.id, State: New, Size: size, Name: fileName(d.id, size)}
+	if err := d.publish(d.s.path(newDir, e.Name)); err != nil {
+		d.retract()
+		return Entry{}, err
+	}
+	// Nothing can take the message back from here on. The file is closed last: that is what wakes a run.
+	d.close()
+	return e, nil
+}
+
+// finish writes what is left, and the measured line over its place.
+func (d *Draft) finish() error {
+	line := measuredLine(d.m.finish())
+	if d.flushed == 0 {
+		copy(d.buf[measuredAt:], line)
+		d.flush()
+		return d.err
+	}
+	d.flush()
+	if d.err != nil {
+		return d.err
+	}
+	if _, err := d.file.WriteAt(line, int64(measuredAt)); err != nil {
+		d.err = failed("write", err)
+	}
+	return d.err
+}
+
+// publish gives the file its name in new/ and makes file and name durable, in this order: see the package
+// comment.
+func (d *Draft) publish(name string) error {
+	if err := d.s.fs.Rename(d.name, name); err != nil {
+		return failed("rename", err)
+	}
+	d.name = name
+	if err := d.file.Sync(); err != nil {
+		return failed("fsync", err)
+	}
+	if err := d.s.syncs.sync(d.s.path(newDir)); err != nil {
+		return failed("fsync", err)
+	}
+	return nil
+}
+
+// retract takes a message back that was renamed but could not be made durable. Where even the name cannot be
+// unlinked the file is cut short, so that its size tells that it is no message.
+func (d *Draft) retract() {
+	if err := d.s.fs.Remove(d.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if d.file.Truncate(0) == nil {
+			d.file.Sync()
+		}
+	}
+	d.s.fs.SyncDir(d.s.path(newDir))
+	d.close()
+}
+
+// Abort ends a draft and leaves nothing of it. After Commit it does nothing.
+func (d *Draft) Abort() error {
+	if d.file == nil {
+		return nil
+	}
+	err := d.s.fs.Remove(d.name)
+	d.close()
+	if err != nil {
+		return failed("remove", err)
+	}
+	return nil
+}
+
+func (d *Draft) close() {
+	if d.lock != nil {
+		d.lock.Release()
+	}
+	if d.file != nil {
+		d.file.Close()
+	}
+	d.file, d.lock = nil, nil
+}

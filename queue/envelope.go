@@ -1,0 +1,306 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Notify is the NOTIFY parameter of a recipient (RFC 3461 section 4.1); zero when it was not given.
+type Notify uint8
+
+// The keywords of NOTIFY. NotifyNever excludes the others.
+const (
+	NotifySuccess Notify = 1 << iota
+	NotifyFailure
+	NotifyDelay
+	NotifyNever
+)
+
+var notifyNames = []struct {
+	bit  Notify
+	name string
+}{{NotifyNever, "NEVER"}, {NotifySuccess, "SUCCESS"}, {NotifyFailure, "FAILURE"}, {NotifyDelay, "DELAY"}}
+
+// String is the parameter's value as SMTP carries it.
+func (n Notify) String() string {
+	var names []string
+	for _, row := range notifyNames {
+		if n&row.bit != 0 {
+			names = append(names, row.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// ParseNotify reads the value of a NOTIFY parameter, in any case of letters.
+func ParseNotify(s string) (Notify, error) {
+	var n Notify
+next:
+	for word := range strings.SplitSeq(s, ",") {
+		for _, row := range notifyNames {
+			if strings.EqualFold(word, row.name) {
+				n |= row.bit
+				continue next
+			}
+		}
+		return 0, fmt.Errorf("not a NOTIFY condition: %.40q", word)
+	}
+	if n&NotifyNever != 0 && n != NotifyNever {
+		return 0, fmt.Errorf("NEVER stands alone: %.40q", s)
+	}
+	return n, nil
+}
+
+// Rcpt is one forward-path of a message and its DSN terms.
+type Rcpt struct {
+	Address string // wire form, without angle brackets
+	ORcpt   string // as the ORCPT parameter carried it, "rfc822;..." with xtext; "" when it was not given
+	Notify  Notify
+}
+
+// Envelope is what is known of a message beside its text. Strings are data: any bytes are kept.
+type Envelope struct {
+	Arrival time.Time
+	Sender  string // reverse-path in wire form; "" is the null reverse-path
+	Rcpts   []Rcpt
+	Ret     string // RET: "", "FULL" or "HDRS"
+	EnvID   string // ENVID in xtext; "" when it was not given
+	Body    string // BODY as declared: "", "7BIT", "8BITMIME"
+	UTF8    bool   // SMTPUTF8: addresses or header need it
+	UID     int    // who submitted it on this machine; -1 when it came over the network
+	User    string // that user's name
+	Client  string // who handed it over by SMTP, "name[address]"
+	Proto   string // how it came: "local", "ESMTP", ...
+	Auth    string // AUTH parameter (RFC 4954 section 5) in xtext
+	Tag     string // the submitter's tag for log lines
+	NoAlias bool   // aliases are not expanded
+	extra   []string
+}
+
+// Traits are what the writer saw of a message while it passed.
+type Traits struct {
+	EightBit       bool // a byte above 0x7f anywhere
+	EightBitHeader bool // a byte above 0x7f in the header
+	MaxLine        int  // longest line in bytes, without its CRLF
+	sum            uint32
+}
+
+// measuredForm is the line that Commit writes over when the whole message has been seen, so its length is fixed.
+const measuredForm = "measured: 8bit=%t head8bit=%t maxline=%010d sum=%08x"
+
+func measuredLine(t Traits) []byte {
+	line := fmt.Sprintf(measuredForm, t.EightBit, t.EightBitHeader, t.MaxLine, t.sum)
+	return fmt.Appendf(nil, "%-*s\n", measuredLen-1, line)
+}
+
+var measuredLen = len(fmt.Sprintf(measuredForm, false, false, 0, 0)) + 1
+
+// appendEnvelope writes the envelope and the empty line. The measured line is second, at measuredAt.
+func appendEnvelope(b []byte, e *Envelope) []byte {
+	b = append(b, "version: 1\n"...)
+	b = append(b, measuredLine(Traits{})...)
+	b = fmt.Appendf(b, "arrival: %d.%06d\n", e.Arrival.Unix(), e.Arrival.Nanosecond()/1000)
+	b = append(b, "sender: "...)
+	b = append(appendWord(b, e.Sender), '\n')
+	for _, f := range e.fields() {
+		if f.value != "" {
+			b = append(append(b, f.name...), ": "...)
+			b = append(appendWord(b, f.value), '\n')
+		}
+	}
+	for _, line := range e.extra {
+		b = append(append(b, line...), '\n')
+	}
+	for i := range e.Rcpts {
+		r := &e.Rcpts[i]
+		b = append(b, "rcpt: "...)
+		b = appendWord(b, r.Address)
+		b = appendParam(b, "notify", r.Notify.String())
+		b = appendParam(b, "orcpt", r.ORcpt)
+		b = append(b, '\n')
+	}
+	return append(b, '\n')
+}
+
+const measuredAt = len("version: 1\n")
+
+type field struct{ name, value string }
+
+// fields are the optional fields in the order in which they are written.
+func (e *Envelope) fields() []field {
+	yes := func(b bool) string {
+		if b {
+			return "yes"
+		}
+		return ""
+	}
+	uid := ""
+	if e.UID >= 0 {
+		uid = strconv.Itoa(e.UID)
+	}
+	return []field{
+		{"uid", uid}, {"user", e.User}, {"client", e.Client}, {"proto", e.Proto}, {"auth", e.Auth},
+		{"tag", e.Tag}, {"body", e.Body}, {"utf8", yes(e.UTF8)}, {"ret", e.Ret}, {"envid", e.EnvID},
+		{"noalias", yes(e.NoAlias)},
+	}
+}
+
+var errEnvelope = fmt.Errorf("not a queue file's envelope")
+
+// parseEnvelope reads an envelope at the start of b. n is its length with the empty line; -1 when b ends before
+// it does. An error says that it is none.
+func parseEnvelope(b []byte) (e Envelope, t Traits, n int, err error) {
+	const first = "version: 1\nmeasured: "
+	if len(b) < len(first) || string(b[:len(first)]) != first {
+		if len(b) < len(first) && bytes.HasPrefix([]byte(first), b) {
+			return e, t, -1, nil
+		}
+		return e, t, 0, fmt.Errorf("%w: no version 1 at its start", errEnvelope)
+	}
+	end := bytes.Index(b, []byte("\n\n"))
+	if end < 0 {
+		return e, t, -1, nil
+	}
+	e.UID = -1
+	e.Rcpts = make([]Rcpt, 0, bytes.Count(b[:end], []byte("\nrcpt: ")))
+	text, seen := string(b[:end]), seenFields(0)
+	for line := range strings.SplitSeq(text, "\n") {
+		name, value, ok := strings.Cut(line, ": ")
+		if !ok || !e.set(&t, &seen, name, value, line) {
+			return e, t, 0, fmt.Errorf("%w: bad line %.80q", errEnvelope, line)
+		}
+	}
+	if seen != seenAll || len(e.Rcpts) == 0 {
+		return e, t, 0, fmt.Errorf("%w: a field is missing", errEnvelope)
+	}
+	return e, t, end + 2, nil
+}
+
+// seenFields are the fields that every envelope has.
+type seenFields uint8
+
+const (
+	seenVersion seenFields = 1 << iota
+	seenMeasured
+	seenArrival
+	seenSender
+	seenAll = seenVersion | seenMeasured | seenArrival | seenSender
+)
+
+// set takes one line of an envelope; false when its value cannot be read.
+func (e *Envelope) set(t *Traits, seen *seenFields, name, value, line string) bool {
+	ok := true
+	switch name {
+	case "version":
+		*seen |= seenVersion
+		return value == "1"
+	case "measured":
+		*seen |= seenMeasured
+		return t.parse(value)
+	case "arrival":
+		*seen |= seenArrival
+		e.Arrival, ok = parseTime(value)
+		return ok
+	case "rcpt":
+		return e.addRcpt(value)
+	case "sender":
+		*seen |= seenSender
+		e.Sender, ok = readWord(value)
+		return ok
+	}
+	to := e.stringField(name)
+	if to == nil && name != "uid" && name != "utf8" && name != "noalias" {
+		e.extra = append(e.extra, line)
+		return true
+	}
+	word, ok := readWord(value)
+	if !ok {
+		return false
+	}
+	switch {
+	case to != nil:
+		*to = word
+	case name == "uid":
+		uid, err := strconv.Atoi(word)
+		e.UID, ok = uid, err == nil
+	case name == "utf8":
+		e.UTF8 = word == "yes"
+	default:
+		e.NoAlias = word == "yes"
+	}
+	return ok
+}
+
+func (e *Envelope) stringField(name string) *string {
+	switch name {
+	case "user":
+		return &e.User
+	case "client":
+		return &e.Client
+	case "proto":
+		return &e.Proto
+	case "auth":
+		return &e.Auth
+	case "tag":
+		return &e.Tag
+	case "body":
+		return &e.Body
+	case "ret":
+		return &e.Ret
+	case "envid":
+		return &e.EnvID
+	}
+	return nil
+}
+
+func (e *Envelope) addRcpt(value string) bool {
+	address, rest, ok := cutWord(value)
+	if !ok || address == "" {
+		return false
+	}
+	r := Rcpt{Address: address}
+	ok = params(rest, func(key, value string) {
+		switch key {
+		case "notify":
+			r.Notify, _ = ParseNotify(value)
+		case "orcpt":
+			r.ORcpt = value
+		}
+	})
+	e.Rcpts = append(e.Rcpts, r)
+	return ok
+}
+
+func (t *Traits) parse(value string) bool {
+	ok := true
+	ok = params(strings.TrimRight(value, " "), func(key, value string) {
+		var err error
+		switch key {
+		case "8bit":
+			t.EightBit = value == "true"
+		case "head8bit":
+			t.EightBitHeader = value == "true"
+		case "maxline":
+			t.MaxLine, err = strconv.Atoi(value)
+		case "sum":
+			var sum uint64
+			sum, err = strconv.ParseUint(value, 16, 32)
+			t.sum = uint32(sum)
+		}
+		ok = ok && err == nil
+	}) && ok
+	return ok
+}
+
+func parseTime(s string) (time.Time, bool) {
+	sec, micro, ok := strings.Cut(s, ".")
+	if !ok {
+		return time.Time{}, false
+	}
+	a, err1 := strconv.ParseInt(sec, 10, 64)
+	b, err2 := strconv.ParseInt(micro, 10, 64)
+	return time.Unix(a, b*1000), err1 == nil && err2 == nil && b >= 0 && b < 1e6
+}

@@ -1,0 +1,116 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"postrider/internal/fsys"
+	"postrider/internal/status"
+)
+
+// Options are the surroundings of a Spool. The zero value is the real ones.
+type Options struct {
+	FS  fsys.FS          // nil: fsys.OS
+	Now func() time.Time // nil: time.Now
+}
+
+// Spool is one spool directory. It is safe for concurrent use.
+type Spool struct {
+	root  string
+	fs    fsys.FS
+	now   func() time.Time
+	syncs syncGroup
+}
+
+// The directories of a spool. hostsDir comes last: it is there when all are.
+const (
+	tmpDir     = "tmp"
+	newDir     = "new"
+	curDir     = "cur"
+	holdDir    = "hold"
+	corruptDir = "corrupt"
+	journalDir = "journal"
+	hostsDir   = "hosts"
+	lockFile   = "lock"
+)
+
+// Open opens the spool at root and makes the directories that are missing, with mode 0700. Errors are
+// *status.Status: configuration (78) when root cannot be a spool, else temporary (75).
+func Open(root string, o Options) (*Spool, error) {
+	s := &Spool{root: root, fs: o.FS, now: o.Now}
+	if s.fs == nil {
+		s.fs = fsys.OS{}
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.syncs.fs = s.fs
+	if _, err := s.fs.Stat(s.path(hostsDir)); err == nil {
+		return s, nil
+	}
+	if err := s.make(); err != nil {
+		exit := status.ExitTempFail
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
+			exit = status.ExitConfig
+		}
+		return nil, status.Fail("queue.open", exit, "cannot open the mail spool", err)
+	}
+	return s, nil
+}
+
+// make creates the spool's directories and its lock file.
+func (s *Spool) make() error {
+	for _, dir := range []string{"", tmpDir, newDir, curDir, holdDir, corruptDir, journalDir} {
+		if err := s.mkdir(dir); err != nil {
+			return err
+		}
+	}
+	f, err := s.fs.Create(s.path(lockFile))
+	switch {
+	case err == nil:
+		f.Close()
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if err := s.fs.SyncDir(s.root); err != nil {
+		return err
+	}
+	return s.mkdir(hostsDir)
+}
+
+func (s *Spool) mkdir(dir string) error {
+	err := s.fs.Mkdir(s.path(dir))
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// path is where a file of the spool is; no arguments or "": the root.
+func (s *Spool) path(elem ...string) string {
+	p := s.root
+	for _, e := range elem {
+		if e != "" {
+			p += "/" + e
+		}
+	}
+	return p
+}
+
+// Root is the spool's directory, for display.
+func (s *Spool) Root() string { return s.root }
+
+// Errors of Find, Read and Claim.
+var (
+	ErrBusy    = errors.New("the message is being processed")
+	ErrGone    = errors.New("no such message in the queue")
+	ErrCorrupt = errors.New("the queue file is damaged and was set aside in corrupt/")
+	errNotDir  = errors.New("not a directory")
+)
+
+// failed makes the temporary status of a spool operation that failed.
+func failed(op string, err error) error {
+	return status.New("queue."+op, 451, status.Code{4, 3, 0}, "mail spool error", fmt.Errorf("%s: %w", op, err))
+}
