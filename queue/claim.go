@@ -132,6 +132,9 @@ func (s *Spool) setAside(dir, name string) error {
 // recipients become one line. When a record is final the journal is durable before Record returns. After an
 // error nothing is known to be recorded: no further transaction may begin on this claim.
 func (c *Claim) Record(records ...Record) error {
+	if err := c.openJournal(); err != nil {
+		return failed("record", err)
+	}
 	var text []byte
 	if c.torn {
 		text = append(text, '\n')
@@ -141,9 +144,6 @@ func (c *Claim) Record(records ...Record) error {
 	for i := range merged {
 		text = appendRecord(text, &merged[i])
 		final = final || merged[i].Kind.final()
-	}
-	if err := c.openJournal(); err != nil {
-		return failed("record", err)
 	}
 	c.torn = true
 	if _, err := c.journal.Write(text); err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"postrider/internal/fsys"
@@ -37,9 +39,9 @@ const (
 )
 
 // Open opens the spool at root and makes the directories that are missing, with mode 0700. Errors are
-// *status.Status: configuration (78) when root cannot be a spool, else temporary (75).
+// *status.Status: configuration (78) when a file is where a directory should be, else temporary (75).
 func Open(root string, o Options) (*Spool, error) {
-	s := &Spool{root: root, fs: o.FS, now: o.Now}
+	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now}
 	if s.fs == nil {
 		s.fs = fsys.OS{}
 	}
@@ -52,7 +54,7 @@ func Open(root string, o Options) (*Spool, error) {
 	}
 	if err := s.make(); err != nil {
 		exit := status.ExitTempFail
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
+		if errors.Is(err, syscall.ENOTDIR) {
 			exit = status.ExitConfig
 		}
 		return nil, status.Fail("queue.open", exit, "cannot open the mail spool", err)
@@ -62,8 +64,11 @@ func Open(root string, o Options) (*Spool, error) {
 
 // make creates the spool's directories and its lock file.
 func (s *Spool) make() error {
-	for _, dir := range []string{"", tmpDir, newDir, curDir, holdDir, corruptDir, journalDir} {
-		if err := s.mkdir(dir); err != nil {
+	if err := s.mkdirs(s.root); err != nil {
+		return err
+	}
+	for _, dir := range []string{tmpDir, newDir, curDir, holdDir, corruptDir, journalDir} {
+		if err := s.mkdir(s.path(dir)); err != nil {
 			return err
 		}
 	}
@@ -77,11 +82,27 @@ func (s *Spool) make() error {
 	if err := s.fs.SyncDir(s.root); err != nil {
 		return err
 	}
-	return s.mkdir(hostsDir)
+	return s.mkdir(s.path(hostsDir))
+}
+
+// mkdirs makes a directory and those above it.
+func (s *Spool) mkdirs(dir string) error {
+	err := s.mkdir(dir)
+	parent := filepath.Dir(dir)
+	if errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if err := s.mkdirs(parent); err != nil {
+			return err
+		}
+		err = s.mkdir(dir)
+	}
+	if err == nil {
+		s.fs.SyncDir(parent) // may be unreadable to us; then it is not new either
+	}
+	return err
 }
 
 func (s *Spool) mkdir(dir string) error {
-	err := s.fs.Mkdir(s.path(dir))
+	err := s.fs.Mkdir(dir)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -107,7 +128,6 @@ var (
 	ErrBusy    = errors.New("the message is being processed")
 	ErrGone    = errors.New("no such message in the queue")
 	ErrCorrupt = errors.New("the queue file is damaged and was set aside in corrupt/")
-	errNotDir  = errors.New("not a directory")
 )
 
 // failed makes the temporary status of a spool operation that failed.
