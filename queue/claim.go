@@ -155,6 +155,9 @@ func (c *Claim) Record(records ...Record) error {
 			return failed("record", err)
 		}
 	}
+	if c.History.last == nil {
+		c.History = newHistory(len(c.Envelope.Rcpts))
+	}
 	for _, r := range merged {
 		c.History.add(r)
 	}

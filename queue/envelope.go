@@ -82,21 +82,22 @@ type Envelope struct {
 
 // Traits are what the writer saw of a message while it passed.
 type Traits struct {
-	EightBit       bool // a byte above 0x7f anywhere
-	EightBitHeader bool // a byte above 0x7f in the header
-	MaxLine        int  // longest line in bytes, without its CRLF
+	EightBit       bool  // a byte above 0x7f anywhere
+	EightBitHeader bool  // a byte above 0x7f in the header
+	MaxLine        int   // longest line in bytes, without its CRLF
+	Header         int64 // bytes of the header, with the empty line that ends it
 	sum            uint32
 }
 
 // measuredForm is the line that Commit writes over when the whole message has been seen, so its length is fixed.
-const measuredForm = "measured: 8bit=%t head8bit=%t maxline=%010d sum=%08x"
+const measuredForm = "measured: 8bit=%t head8bit=%t maxline=%010d header=%010d sum=%08x"
 
 func measuredLine(t Traits) []byte {
-	line := fmt.Sprintf(measuredForm, t.EightBit, t.EightBitHeader, t.MaxLine, t.sum)
+	line := fmt.Sprintf(measuredForm, t.EightBit, t.EightBitHeader, t.MaxLine, t.Header, t.sum)
 	return fmt.Appendf(nil, "%-*s\n", measuredLen-1, line)
 }
 
-var measuredLen = len(fmt.Sprintf(measuredForm, false, false, 0, 0)) + 1
+var measuredLen = len(fmt.Sprintf(measuredForm, false, false, 0, 0, 0)) + 1
 
 // appendEnvelope writes the envelope and the empty line. The measured line is second, at measuredAt.
 func appendEnvelope(b []byte, e *Envelope) []byte {
@@ -285,6 +286,8 @@ func (t *Traits) parse(value string) bool {
 			t.EightBitHeader = value == "true"
 		case "maxline":
 			t.MaxLine, err = strconv.Atoi(value)
+		case "header":
+			t.Header, err = strconv.ParseInt(value, 10, 64)
 		case "sum":
 			var sum uint64
 			sum, err = strconv.ParseUint(value, 16, 32)

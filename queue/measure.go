@@ -24,10 +24,14 @@ func (m *measure) write(p []byte) {
 			break
 		}
 		m.EightBitHeader = m.EightBitHeader || eightBit(p[:i])
+		m.Header += int64(i + 1)
 		m.endLine(p[:i])
 		p = p[i+1:]
 	}
 	m.EightBit = m.EightBit || m.EightBitHeader
+	if !m.body {
+		m.Header += int64(len(p))
+	}
 	if !m.EightBit && eightBit(p) {
 		m.EightBit = true
 		m.EightBitHeader = !m.body

@@ -221,13 +221,13 @@ func TestTraits(t *testing.T) {
 		want       Traits
 	}{
 		{"an empty message has none", "", Traits{}},
-		{"the longest line counts without its end", "a: b\r\n\r\nabc\r\n", Traits{MaxLine: 4}},
-		{"a last line without an end counts", "a: b\r\n\r\nabcdef", Traits{MaxLine: 6}},
-		{"a body may be 8-bit", "a: b\r\n\r\nb\xe9\r\n", Traits{EightBit: true, MaxLine: 4}},
-		{"a header may be 8-bit", "a: \xe9\r\n\r\nb\r\n", Traits{EightBit: true, EightBitHeader: true, MaxLine: 4}},
-		{"an 8-bit header without an end", "a: \xe9", Traits{EightBit: true, EightBitHeader: true, MaxLine: 4}},
-		{"long lines", "a: b\r\n\r\n" + long + "\r\n" + long + "y\r\n", Traits{MaxLine: 100_001}},
-		{"bare CR and LF", "a\rb\n\r\n", Traits{MaxLine: 3}},
+		{"the longest line counts without its end", "a: b\r\n\r\nabc\r\n", Traits{MaxLine: 4, Header: 8}},
+		{"a last line without an end counts", "a: b\r\n\r\nabcdef", Traits{MaxLine: 6, Header: 8}},
+		{"a body may be 8-bit", "a: b\r\n\r\nb\xe9\r\n", Traits{EightBit: true, MaxLine: 4, Header: 8}},
+		{"a header may be 8-bit", "a: \xe9\r\n\r\nb\r\n", Traits{EightBit: true, EightBitHeader: true, MaxLine: 4, Header: 8}},
+		{"an 8-bit header without an end", "a: \xe9", Traits{EightBit: true, EightBitHeader: true, MaxLine: 4, Header: 4}},
+		{"long lines", "a: b\r\n\r\n" + long + "\r\n" + long + "y\r\n", Traits{MaxLine: 100_001, Header: 8}},
+		{"bare CR and LF", "a\rb\n\r\n", Traits{MaxLine: 3, Header: 6}},
 	} {
 		for _, step := range []int{1, 2, 3, 7, 1 << 20} {
 			var m measure

@@ -55,11 +55,11 @@ func readEnvelope(f fsys.File, buf []byte) (e Envelope, t Traits, n int, _ []byt
 	}
 }
 
-// readJournal reads what happened to a message; no journal is an empty history.
+// readJournal reads what happened to a message; no journal is the zero History.
 func (s *Spool) readJournal(id ID, rcpts int) (History, error) {
 	f, err := s.fs.Open(s.path(journalDir, string(id)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return newHistory(rcpts), nil
+		return History{}, nil
 	}
 	if err != nil {
 		return History{}, err
@@ -98,7 +98,6 @@ func (s *Spool) read(e Entry, buf []byte) (*Message, []byte, error) {
 		return nil, buf, failed("read", err)
 	}
 	m.Size = e.Size - int64(n)
-	m.History = newHistory(len(m.Envelope.Rcpts))
 	if e.State != New {
 		if m.History, err = s.readJournal(e.ID, len(m.Envelope.Rcpts)); err != nil {
 			return nil, buf, failed("read", err)
