@@ -1,5 +1,6 @@
 package address
 
-// toASCII is where IDNA maps and checks a domain that is more than ASCII. This build links no IDNA tables, so it
-// refuses all of them: a domain that cannot be compared must not be accepted.
-func toASCII(string) (string, error) { return "", errDomainBad }
+import "golang.org/x/net/idna"
+
+// toASCII maps and checks an internationalised domain as one does before a DNS query (UTS 46, not transitional).
+func toASCII(d string) (string, error) { return idna.Lookup.ToASCII(d) }
