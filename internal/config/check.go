@@ -1,0 +1,231 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postrider/internal/address"
+)
+
+// check finds the values that have the right type and yet cannot be. What is empty has not been given.
+func (d *decoder) check(c *Config) {
+	top := place{}
+	d.one(top.child("hostname"), c.Hostname, isDomain)
+	d.one(top.child("origin"), c.Origin, isDomain)
+	d.each(top.child("domains"), c.Domains, isDomain)
+	d.one(top.child("spool"), c.Spool, isPath)
+	d.one(top.child("log"), c.Log, isLog)
+	d.each(top.child("aliases"), c.Aliases, isPath)
+	d.between(top.child("hop_limit"), c.HopLimit, 1, 1000)
+	d.one(top.child("mailq_format"), c.MailqFormat, oneOf("sendmail", "postfix"))
+	d.smarthost(top.child("smarthost"), c.Smarthost)
+	d.each(top.child("relay").child("networks"), c.Relay.Networks, isNetwork)
+	d.each(top.child("relay").child("domains"), c.Relay.Domains, isDomain)
+	d.one(top.child("local").child("mailbox"), c.Local.Mailbox, isMailbox)
+	d.one(top.child("local").child("root"), c.Local.Root, isRecipient)
+	for i, l := range c.Listen {
+		d.listen(top.child("listen").element(i), l)
+	}
+	d.queue(top.child("queue"), c.Queue)
+}
+
+// A test says what is allowed when s is not, and "" when it is.
+type test func(s string) (allowed string)
+
+func (d *decoder) one(p place, s string, t test) {
+	if s == "" {
+		return
+	}
+	if allowed := t(s); allowed != "" {
+		d.wrong(p, s, allowed)
+	}
+}
+
+// each tests the elements of a list, none of which may be empty.
+func (d *decoder) each(p place, list []string, t test) {
+	for _, s := range list {
+		if allowed := t(s); allowed != "" {
+			d.wrong(p, s, allowed)
+		}
+	}
+}
+
+func (d *decoder) between(p place, n, low, high int) {
+	if n < low || n > high {
+		d.wrong(p, n, fmt.Sprintf("must be between %d and %d", low, high))
+	}
+}
+
+func (d *decoder) smarthost(p place, s Smarthost) {
+	target, ok, err := s.Target()
+	password := place{}
+	switch {
+	case s.PasswordFile != "":
+		password = p.child("password_file")
+	case s.PasswordCommand != "":
+		password = p.child("password_command")
+	}
+	d.one(p.child("password_file"), s.PasswordFile, isPath)
+	switch {
+	case err != nil:
+		d.wrong(p.child("url"), hidePassword(s.URL), err.Error())
+	case s.PasswordFile != "" && s.PasswordCommand != "":
+		d.wrong(p.child("password_command"), s.PasswordCommand, "password_file is set as well; only one may be")
+	case target.User != "" && password.name == "":
+		d.wrong(p.child("url"), s.URL, "names a user, so password_file or password_command must be set")
+	case ok && target.User == "" && password.name != "":
+		d.wrong(p.child("url"), s.URL, "has a password but names no user, as in submission://user@host")
+	}
+}
+
+func (d *decoder) listen(p place, l Listen) {
+	if l.Address == "" {
+		d.wrong(p.child("address"), "", "must be set: "+listenForms)
+	}
+	d.one(p.child("address"), l.Address, isListen)
+	d.one(p.child("mode"), l.Mode, oneOf("smtp", "submission", "submissions", "lmtp"))
+	tls, auth := p.child("tls"), p.child("auth")
+	d.one(tls.child("certificate"), l.TLS.Certificate, isPath)
+	d.one(tls.child("key"), l.TLS.Key, isPath)
+	d.one(auth.child("file"), l.Auth.File, isPath)
+	d.one(auth.child("dovecot"), l.Auth.Dovecot, isPath)
+	if (l.TLS.Certificate == "") != (l.TLS.Key == "") {
+		d.wrong(tls, map[string]any{}, "must have both certificate and key")
+	}
+	if l.Mode == "submissions" && l.TLS == (TLS{}) {
+		d.wrong(p.child("mode"), l.Mode, "needs tls with certificate and key")
+	}
+	if l.Auth.File != "" && l.Auth.Dovecot != "" {
+		d.wrong(auth, map[string]any{}, "must have file or dovecot, not both")
+	}
+}
+
+func (d *decoder) queue(p place, q Queue) {
+	if q.RetryMin < time.Second {
+		d.wrong(p.child("retry_min"), formatDuration(q.RetryMin), `must be at least "1s"`)
+	}
+	if _, given := d.found[p.child("retry_max").at]; q.RetryMax < q.RetryMin && given {
+		d.wrong(p.child("retry_max"), formatDuration(q.RetryMax), fmt.Sprintf("must be at least retry_min (%q)", formatDuration(q.RetryMin)))
+	} else if q.RetryMax < q.RetryMin {
+		d.wrong(p.child("retry_min"), formatDuration(q.RetryMin), fmt.Sprintf("must be at most retry_max (%q)", formatDuration(q.RetryMax)))
+	}
+	d.between(p.child("concurrency"), q.Concurrency, 1, 1000)
+	d.between(p.child("host_concurrency"), q.HostConcurrency, 1, 1000)
+}
+
+func oneOf(words ...string) test {
+	return func(s string) string {
+		if slices.Contains(words, s) {
+			return ""
+		}
+		return "must be one of " + strings.Join(words, ", ")
+	}
+}
+
+func isPath(s string) string {
+	if path.IsAbs(s) && printable(s) {
+		return ""
+	}
+	return "must be an absolute path"
+}
+
+func isLog(s string) string {
+	switch s {
+	case "syslog", "stderr", "json":
+		return ""
+	}
+	if isPath(strings.TrimPrefix(s, "json:")) == "" {
+		return ""
+	}
+	return `must be "syslog", "stderr", "json", "/path" or "json:/path"`
+}
+
+func isDomain(s string) string {
+	if validDomain(s) {
+		return ""
+	}
+	return "must be a domain name such as example.org"
+}
+
+func validDomain(s string) bool {
+	_, err := address.ASCIIDomain(s)
+	return err == nil
+}
+
+func isNetwork(s string) string {
+	if _, err := netip.ParsePrefix(s); err == nil {
+		return ""
+	}
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return ""
+	}
+	return `must be an address or a network such as "192.0.2.0/24"`
+}
+
+func isMailbox(s string) string {
+	kind, where, _ := strings.Cut(s, ":")
+	expanded := strings.NewReplacer("{user}", "u", "{home}", "/h").Replace(where)
+	ok := path.IsAbs(expanded) && printable(expanded) && !strings.ContainsAny(expanded, "{}")
+	if kind == "lmtp+unix" {
+		ok = ok && expanded == where
+	}
+	if ok && (kind == "mbox" || kind == "maildir" || kind == "lmtp+unix") {
+		return ""
+	}
+	return `must be "mbox:/path" or "maildir:/path", with {user} and {home} if need be, or "lmtp+unix:/path"`
+}
+
+func isRecipient(s string) string {
+	if a, err := address.Parse(s); err == nil && !a.IsNull() {
+		return ""
+	}
+	return "must be one address, or the name of a user"
+}
+
+const listenForms = `"host:port", ":port", "/path" or "systemd:NAME"`
+
+func isListen(s string) string {
+	if isPath(s) == "" {
+		return ""
+	}
+	host, port, ok := cutLast(s, ":")
+	if host == "systemd" && port != "" && printable(port) {
+		return ""
+	}
+	if ok && (host == "" || isHost(host)) && isPort(port) {
+		return ""
+	}
+	return "must be " + listenForms
+}
+
+// isHost takes a name, an IPv4 address, or an IPv6 address in brackets.
+func isHost(s string) bool {
+	inner, bracketed := strings.CutPrefix(s, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if a, err := netip.ParseAddr(inner); err == nil && bracketed == closed {
+		return a.Is6() == bracketed && a.Zone() == ""
+	}
+	return validDomain(s)
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// printable refuses control characters: no path or name that can be meant has them.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}

@@ -1,0 +1,151 @@
+// Package config reads the configuration: one TOML file becomes one Config.
+//
+// No file and an empty file are valid: Default says what holds then. There are no globals; whoever needs the
+// configuration is given a Config. A key that does not exist and a value that cannot be are errors which name
+// file, line, key and what is allowed; nothing wrong is ever skipped. A key with the value "" has its default.
+//
+// Every start of sendmail loads the configuration, so this package links neither net nor os/user, and asks the
+// system only for what the file does not say.
+//
+// postrider.toml(5) documents the keys, etc/postrider.toml shows them with their defaults. Tests compare both
+// with the toml tags below.
+package config
+
+import (
+	"strings"
+	"time"
+
+	"postrider/internal/address"
+)
+
+// Config is a whole configuration. It is a value; who changes a copy must not change its slices.
+type Config struct {
+	// Path is the file that was read, "" when there was none.
+	Path string `toml:"-"`
+	// User tells that this is the installation of one user, not of the system: the configuration is not the one
+	// in /etc/postrider, and everything runs as the caller.
+	User bool `toml:"-"`
+
+	Hostname         string   `toml:"hostname"`           // our name, fully qualified where the system knows how
+	Origin           string   `toml:"origin"`             // completes bare addresses
+	Domains          []string `toml:"domains"`            // local domains beside Hostname and localhost
+	Spool            string   `toml:"spool"`              // directory
+	Log              string   `toml:"log"`                // "syslog", "stderr", "json", "/path", "json:/path"
+	Aliases          []string `toml:"aliases"`            // aliases(5) files
+	MessageSizeLimit Bytes    `toml:"message_size_limit"` // 0: none
+	HopLimit         int      `toml:"hop_limit"`          // Received fields in a message that is still accepted
+	MailqFormat      string   `toml:"mailq_format"`       // "sendmail", "postfix"
+
+	Smarthost Smarthost `toml:"smarthost"`
+	Relay     Relay     `toml:"relay"`
+	Local     Local     `toml:"local"`
+	Listen    []Listen  `toml:"listen"`
+	Queue     Queue     `toml:"queue"`
+}
+
+// Smarthost is the host that takes all mail for other domains. See Target.
+type Smarthost struct {
+	URL             string `toml:"url"`
+	PasswordFile    string `toml:"password_file"`    // the password is its first line
+	PasswordCommand string `toml:"password_command"` // prints the password; run by /bin/sh
+}
+
+// Relay says for whom we pass mail on.
+type Relay struct {
+	Networks []string `toml:"networks"` // clients, as addresses or prefixes
+	Domains  []string `toml:"domains"`  // recipients' domains
+}
+
+// Local is about delivery on this machine.
+type Local struct {
+	Mailbox string `toml:"mailbox"` // "mbox:PATH", "maildir:PATH" with {user} and {home}, "lmtp+unix:PATH"
+	Root    string `toml:"root"`    // where mail for root, postmaster and MAILER-DAEMON goes; "": root's mailbox
+}
+
+// Listen is one address at which smtpd listens.
+type Listen struct {
+	Address string `toml:"address"` // "host:port", "/path", "systemd:NAME"
+	Mode    string `toml:"mode"`    // "smtp", "submission", "submissions", "lmtp"
+	TLS     TLS    `toml:"tls"`
+	Auth    Auth   `toml:"auth"`
+}
+
+// TLS is a certificate chain and its private key, two PEM files. The zero value means no TLS.
+type TLS struct {
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+}
+
+// Auth says who checks passwords: a file of ours or Dovecot's authentication socket. The zero value means that
+// no one may log in.
+type Auth struct {
+	File    string `toml:"file"`
+	Dovecot string `toml:"dovecot"`
+}
+
+// Queue is the retry schedule and its limits.
+type Queue struct {
+	RetryMin        time.Duration `toml:"retry_min"`        // to the second attempt
+	RetryMax        time.Duration `toml:"retry_max"`        // between late attempts
+	Lifetime        time.Duration `toml:"lifetime"`         // then the message is returned; 0: after one attempt
+	WarnAfter       time.Duration `toml:"warn_after"`       // then the sender is told of the delay; 0: never
+	Concurrency     int           `toml:"concurrency"`      // deliveries at once
+	HostConcurrency int           `toml:"host_concurrency"` // deliveries at once to one next hop
+}
+
+const day = 24 * time.Hour
+
+// Default is the configuration of the system without a file. Its Hostname and Origin are "": Load asks the
+// system for them.
+func Default() Config {
+	return Config{
+		Spool:            "/var/spool/postrider",
+		Log:              "syslog",
+		Aliases:          []string{"/etc/aliases"},
+		MessageSizeLimit: 50 << 20,
+		HopLimit:         50,
+		MailqFormat:      "sendmail",
+		Relay:            Relay{Networks: []string{"127.0.0.0/8", "::1"}},
+		Local:            Local{Mailbox: "mbox:/var/mail/{user}"},
+		Queue: Queue{
+			RetryMin:        5 * time.Minute,
+			RetryMax:        4 * time.Hour,
+			Lifetime:        5 * day,
+			WarnAfter:       4 * time.Hour,
+			Concurrency:     20,
+			HostConcurrency: 20,
+		},
+	}
+}
+
+// Load reads the file at path (see Locate) and fills in what it leaves out. With path "" there is no file. Every
+// error is a *status.Status: EX_CONFIG, or EX_TEMPFAIL when the system could not read the file just now.
+func Load(path string) (Config, error) {
+	return here().load(path)
+}
+
+// IsLocalDomain tells whether mail for domain d is delivered on this machine: d is Hostname, localhost or one
+// of Domains.
+func (c Config) IsLocalDomain(d string) bool {
+	d = canonical(d)
+	if d == "" {
+		return false
+	}
+	if d == "localhost" || d == canonical(c.Hostname) {
+		return true
+	}
+	for _, local := range c.Domains {
+		if d == canonical(local) {
+			return true
+		}
+	}
+	return false
+}
+
+// canonical is a domain in the form in which equal domains are equal strings.
+func canonical(d string) string {
+	if ascii, err := address.ASCIIDomain(d); err == nil {
+		return ascii
+	}
+	return strings.ToLower(d)
+}
