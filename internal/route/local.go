@@ -1,0 +1,131 @@
+package route
+
+import (
+	"fmt"
+	"strings"
+
+	"postrider/internal/address"
+	"postrider/internal/status"
+)
+
+// local decides about d.Address, which is one of this machine's. rooted tells that it came from local.root:
+// root's names then mean a user, so that local.root may name root without going in a circle.
+func (r *Router) local(d *Decision, rooted bool) {
+	names := spellings(d.Address.Unquoted())
+	for _, name := range names {
+		if standsForRoot(name) {
+			if !strings.EqualFold(name, "root") {
+				d.step("%s stands for root", name)
+			}
+			if rooted {
+				r.userRoot(d)
+			} else {
+				r.root(d)
+			}
+			return
+		}
+		if r.lookup(name, d) {
+			return
+		}
+	}
+	r.unknown(names, d)
+}
+
+// lookup decides when there is a user of this name, or nobody can tell.
+func (r *Router) lookup(name string, d *Decision) bool {
+	user, ok, err := r.users.Lookup(name)
+	switch {
+	case err != nil:
+		d.refuse(status.New("route.user", 451, status.Code{4, 3, 0}, "the user database cannot be read", err))
+	case ok:
+		r.toUser(user, d)
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *Router) unknown(names []string, d *Decision) {
+	d.step("there is no user %s", strings.Join(names, " nor "))
+	d.refuse(status.New("route.user", 550, status.Code{5, 1, 1}, d.Address.String()+": no such user here", nil))
+}
+
+// spellings are the user names that a localpart may mean, best first: as it is, in lower case, and both
+// without +detail.
+func spellings(local string) []string {
+	names := []string{local}
+	add := func(name string) {
+		for _, have := range names {
+			if have == name {
+				return
+			}
+		}
+		names = append(names, name)
+	}
+	add(strings.ToLower(local))
+	if base, _, ok := strings.Cut(local, "+"); ok && base != "" {
+		add(base)
+		add(strings.ToLower(base))
+	}
+	return names
+}
+
+// standsForRoot reports whether name is one of those that a mail system must have (RFC 5321 section 4.5.1)
+// and that no user need have.
+func standsForRoot(name string) bool {
+	return strings.EqualFold(name, "root") || strings.EqualFold(name, "postmaster") || strings.EqualFold(name, "mailer-daemon")
+}
+
+// root decides about mail for root.
+func (r *Router) root(d *Decision) {
+	if r.conf.Local.Root == "" {
+		d.step("local.root is not set")
+		r.userRoot(d)
+		return
+	}
+	a, err := address.Parse(r.conf.Local.Root)
+	if err != nil {
+		d.refuse(status.New("route.root", 451, status.Code{4, 3, 5}, "mail for root has no place to go", fmt.Errorf("local.root: %w", err)))
+		return
+	}
+	d.step("local.root sends mail for root to %s", a)
+	d.Address = a
+	if r.isLocal(a, d) {
+		r.local(d, true)
+	} else {
+		r.relay(a, d)
+	}
+}
+
+// userRoot decides about mail that stays with root.
+func (r *Router) userRoot(d *Decision) {
+	if r.conf.User {
+		d.step("in a user installation, mail for root goes to the caller")
+		r.toCaller(d)
+	} else if !r.lookup("root", d) {
+		r.unknown([]string{"root"}, d)
+	}
+}
+
+// toCaller delivers to whoever runs this program.
+func (r *Router) toCaller(d *Decision) {
+	user, err := r.users.Caller()
+	if err != nil {
+		d.refuse(status.New("route.user", 451, status.Code{4, 3, 0}, "the caller's name cannot be found out", err))
+		return
+	}
+	r.toUser(user, d)
+}
+
+// toUser delivers to user. A user installation has the rights of its caller only.
+func (r *Router) toUser(user User, d *Decision) {
+	if r.conf.User {
+		if caller, err := r.users.Caller(); err != nil || caller.UID != user.UID {
+			d.step("user %s exists, but a user installation delivers to its caller only", user.Name)
+			d.refuse(status.New("route.user", 550, status.Code{5, 7, 1}, user.Name+": delivery to other users needs the system installation", err))
+			return
+		}
+	}
+	d.step("user %s exists: local.mailbox says where the mail is kept", user.Name)
+	d.Kind, d.User = Local, user
+}
