@@ -33,7 +33,7 @@ import (
 //	ACCEPT         the server waits for another connection
 //	CLOSE          the server hangs up
 //	HANG           the server reads on and never answers
-//	> set ...      client: lmtp, tls=may|encrypt|implicit, verify, auth=user:password, helo=name, limit=30ms, clear
+//	> set ...      client: lmtp, tls=may|encrypt|implicit, verify, name=host, auth=user:password, limit=30ms
 //	> dial         client: Dial (done by itself before the first send)
 //	> send ...     client: Send; from= to=a,b notify= orcpt= ret= envid= utf8 eight type=; lines "| text" are the message
 //	> wait         client: until the server has come to its end
