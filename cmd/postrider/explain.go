@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"postrider/internal/address"
+	"postrider/internal/config"
+	"postrider/internal/route"
+	"postrider/internal/status"
+)
+
+// lookupLimit is how long one command may wait for DNS.
+const lookupLimit = 30 * time.Second
+
+// explain tells the way of mail for each address. Its exit status is that of the first for which there is none.
+func (a *app) explain(c *cli.Context) error {
+	if !c.Args().Present() {
+		return usage("explain: no address given")
+	}
+	conf, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	resolver, err := a.resolver()
+	if err != nil {
+		return err
+	}
+	router := route.New(conf, resolver, a.users)
+	code := status.ExitOK
+	for _, arg := range c.Args().Slice() {
+		s := a.explainOne(conf, router, arg)
+		if s != nil && code == status.ExitOK {
+			code = s.Exit()
+		}
+	}
+	if code != status.ExitOK {
+		return exitStatus(code)
+	}
+	return nil
+}
+
+// explainOne tells the way of mail for one address. It returns why there is none now.
+func (a *app) explainOne(conf config.Config, router *route.Router, arg string) *status.Status {
+	fmt.Fprintln(a.out, status.Clean(arg, 320))
+	addr, err := address.Parse(arg)
+	if err != nil {
+		s := status.Fail("explain", status.ExitDataErr, "malformed address", err)
+		fmt.Fprintf(a.out, "  refused: %s\n", s)
+		return s
+	}
+	n := 0
+	step := func(text string) {
+		n++
+		fmt.Fprintf(a.out, "  %d. %s\n", n, text)
+	}
+	if addr.Domain() == "" {
+		addr = addr.WithDomain(conf.Origin)
+		step(fmt.Sprintf("sendmail completes it with origin: %s", addr))
+	}
+	d := router.Route(addr)
+	for _, s := range d.Steps {
+		step(s.Text)
+	}
+	switch d.Kind {
+	case route.Local:
+		fmt.Fprintf(a.out, "  mailbox of %s: %s\n", d.User.Name, conf.Local.Mailbox)
+		return nil
+	case route.Relay:
+		return a.explainHosts(router, d.Next)
+	}
+	fmt.Fprintf(a.out, "  %s: %s\n", outcome(d.Status), d.Status.Diagnostic())
+	return d.Status
+}
+
+func outcome(s *status.Status) string {
+	if s.Class() == status.Temporary {
+		return "waits"
+	}
+	return "refused"
+}
+
+// explainHosts lists the places to try for a next hop.
+func (a *app) explainHosts(router *route.Router, next route.NextHop) *status.Status {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupLimit)
+	defer cancel()
+	hosts, err := router.Hosts(ctx, next)
+	if err != nil {
+		s := status.From(err)
+		fmt.Fprintf(a.out, "  %s: %s\n", outcome(s), s.Diagnostic())
+		return s
+	}
+	for _, h := range hosts {
+		switch {
+		case h.Socket != "":
+			fmt.Fprintf(a.out, "  next hop: unix:%s\n", h.Socket)
+		case next.Domain != "":
+			fmt.Fprintf(a.out, "  next hop: %s (%s), preference %d\n", h.Name, h.Addr, h.Pref)
+		default:
+			fmt.Fprintf(a.out, "  next hop: %s (%s)\n", h.Name, h.Addr)
+		}
+	}
+	return nil
+}
