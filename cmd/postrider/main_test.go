@@ -65,7 +65,7 @@ func fakeSendmail() int {
 	args := os.Args[1:]
 	for ; len(args) > 0 && args[0] != "--"; args = args[1:] {
 		switch a := args[0]; {
-		case a == "-C" || a == "-L":
+		case a == "-L":
 			opts[a], args = args[1], args[1:]
 		case strings.HasPrefix(a, "-qI"):
 			opts["-qI"] = a[3:]
@@ -76,7 +76,7 @@ func fakeSendmail() int {
 	if code, err := strconv.Atoi(os.Getenv("REFUSE")); err == nil {
 		return code
 	}
-	conf, err := config.Load(opts["-C"])
+	conf, err := config.Load(os.Getenv("POSTRIDER_CONFIG"))
 	must(err)
 	log, err := maillog.Open("sendmail", conf.Log, nil)
 	must(err)

@@ -55,7 +55,7 @@ func (a *app) submit(conf config.Config, to, tag string) error {
 	text := "To: " + to + "\nSubject: Test message from postrider on " + conf.Hostname + "\n\n" +
 		"postrider setup sent this message to show that mail leaves this machine.\n" +
 		"If you can read it, it does.\n"
-	code, err := a.exec(strings.NewReader(text), "sendmail", "-C", conf.Path, "-i", "-odq", "-L", tag, "--", to)
+	code, err := a.exec(conf, strings.NewReader(text), "sendmail", "-i", "-odq", "-L", tag, "--", to)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func queued(spool *queue.Spool, conf config.Config, tag string, logged int64) (i
 func (a *app) deliver(conf config.Config, spool *queue.Spool, id queue.ID) error {
 	if !spool.Running() {
 		// What becomes of the message, the queue and the log tell better than the exit status.
-		_, err := a.exec(nil, "sendmail", "-C", conf.Path, "-v", "-qI"+string(id))
+		_, err := a.exec(conf, nil, "sendmail", "-v", "-qI"+string(id))
 		return err
 	}
 	fmt.Fprintln(a.out, "the daemon delivers it")
@@ -145,9 +145,11 @@ func (a *app) outcome(conf config.Config, spool *queue.Spool, id queue.ID, logge
 	return exitStatus(status.ExitTempFail)
 }
 
-// exec runs a program of this installation and returns its exit status.
-func (a *app) exec(in io.Reader, name string, args ...string) (int, error) {
+// exec runs a program of this installation with the configuration conf and returns its exit status. The
+// configuration is named in the environment: what an option names has less power.
+func (a *app) exec(conf config.Config, in io.Reader, name string, args ...string) (int, error) {
 	cmd := exec.Command(a.program(name), args...)
+	cmd.Env = append(os.Environ(), "POSTRIDER_CONFIG="+conf.Path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, a.out, a.err
 	err := cmd.Run()
 	var exit *exec.ExitError
