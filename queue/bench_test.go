@@ -90,8 +90,9 @@ func BenchmarkFloor(b *testing.B) {
 	}
 }
 
-// fill writes n queue files without making them durable.
-func fill(b *testing.B, s *Spool, n int, state State) {
+// fill writes n queue files without making them durable. They have no checksum that fits, so in state New they
+// cannot be claimed.
+func fill(b testing.TB, s *Spool, n int, state State) {
 	e := testEnvelope("bob@r.test")
 	text := append(appendEnvelope(nil, &e), benchText[:1000]...)
 	due := time.Now().Add(time.Hour)

@@ -98,17 +98,7 @@ func drain(dir string) error {
 func TestEightProcessesTakeEachMessageOnce(t *testing.T) {
 	s := testSpool(t, Options{})
 	const n = 2000
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			for range n / 20 {
-				if _, err := trySubmit(s, testEnvelope("bob@r.test"), testText); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
+	fill(t, s, n, Cur)
 	var outs [8]strings.Builder
 	var cmds []*exec.Cmd
 	for i := range outs {

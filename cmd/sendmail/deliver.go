@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+
+	"postrider/compat"
+	"postrider/internal/status"
+	"postrider/internal/submit"
+	"postrider/queue"
+)
+
+// deliver accepts a message from standard input, and has it delivered as the delivery mode says.
+func (p *program) deliver(spool *queue.Spool) error {
+	p.openLog()
+	in := newInput(p.in)
+	o, err := p.options()
+	if err != nil {
+		return err
+	}
+	var from io.Reader = in
+	if p.inv.Mode == compat.Rmail {
+		if from, err = p.rmail(in, &o); err != nil {
+			return p.refuse(in, o, err)
+		}
+	}
+	res, err := submit.Submit(from, spool, o)
+	for _, bad := range res.Bad {
+		p.complain(bad)
+	}
+	if err != nil {
+		return p.refuse(in, o, err)
+	}
+	e := res.Envelope
+	p.log.Queued(string(res.Entry.ID), e.Sender, res.Size, len(e.Rcpts), e.UID, "", e.Tag)
+	return p.dispatch(spool, res.Entry.ID)
+}
+
+func (p *program) complain(bad submit.BadRcpt) {
+	if p.inv.ErrorMode == 'q' {
+		return
+	}
+	where := ""
+	if bad.Field != "" {
+		where = " in " + bad.Field
+	}
+	p.say("bad address%s: %s: %v", where, bad.Text, bad.Err)
+}
+
+// options says how the message is to be read.
+func (p *program) options() (submit.Options, error) {
+	inv := p.inv
+	o := submit.Options{
+		Recipients:    inv.Recipients,
+		Extract:       inv.ExtractRecipients,
+		IgnoreDots:    inv.IgnoreDots,
+		Gateway:       inv.Gateway,
+		From:          inv.From,
+		FullName:      inv.FullName,
+		Ret:           inv.Ret,
+		EnvID:         inv.EnvID,
+		Body:          inv.BodyType,
+		UTF8:          inv.UTF8,
+		NoAlias:       inv.NoAlias,
+		Tag:           inv.Tag,
+		Hops:          inv.Hops,
+		ReceivedProto: inv.Received.Proto,
+		ReceivedHost:  inv.Received.Host,
+		User:          caller(),
+		Hostname:      p.cfg.Hostname,
+		Origin:        p.cfg.Origin,
+		IsLocal:       p.cfg.IsLocalDomain,
+		SizeLimit:     int64(p.cfg.MessageSizeLimit),
+		HopLimit:      p.cfg.HopLimit,
+	}
+	if o.FullName == "" {
+		o.FullName = os.Getenv("NAME")
+	}
+	if inv.MaxHops > 0 && inv.MaxHops < o.HopLimit {
+		o.HopLimit = inv.MaxHops
+	}
+	if action, ok := noRecipientActions[inv.NoRecipientAction]; ok {
+		o.NoRcpt = action
+	}
+	if inv.Notify == "" {
+		return o, nil
+	}
+	var err error
+	if o.Notify, err = queue.ParseNotify(inv.Notify); err != nil {
+		return o, status.Fail("sendmail", status.ExitUsage, err.Error(), nil)
+	}
+	return o, nil
+}
+
+// noRecipientActions are the values of -ONoRecipientAction.
+var noRecipientActions = map[string]submit.NoRecipientAction{
+	"none":               submit.AddNothing,
+	"add-to":             submit.AddTo,
+	"add-apparently-to":  submit.AddApparentlyTo,
+	"add-bcc":            submit.AddBcc,
+	"add-to-undisclosed": submit.AddUndisclosed,
+}
+
+// caller is the user who runs us.
+func caller() submit.User {
+	u := submit.User{UID: os.Getuid()}
+	if who, err := user.LookupId(strconv.Itoa(u.UID)); err == nil {
+		u.Name, u.Gecos = who.Username, who.Name
+	}
+	return u
+}
+
+// dispatch starts the delivery of a message that was accepted. From here on nothing but the outcome of a
+// delivery in the foreground can make our exit status other than 0: the message is in the queue.
+func (p *program) dispatch(spool *queue.Spool, id queue.ID) error {
+	args := p.runArgs(id)
+	if p.inv.Verbose || p.inv.Delivery == compat.Foreground {
+		return p.foreground(id, args)
+	}
+	if p.inv.Delivery != compat.Background || spool.Running() {
+		return nil
+	}
+	if err := p.start("queuerun", args...); err != nil {
+		p.log.Warning(string(id), "cannot start queuerun; the message waits for the next queue run")
+	}
+	return nil
+}
+
+func (p *program) foreground(id queue.ID, args []string) error {
+	if p.inv.TrafficLog != "" && os.Getuid() == 0 {
+		f, err := os.OpenFile(p.inv.TrafficLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			p.say("cannot log traffic: %v", err)
+		} else {
+			defer f.Close()
+			p.out = f
+			args = append(args, "--verbose")
+		}
+	}
+	err := p.wait("queuerun", args...)
+	var quiet silent
+	if err != nil && !errors.As(err, &quiet) {
+		p.say("%v; message %s waits for the next queue run", err, id)
+		return nil
+	}
+	if p.inv.ErrorMode == 'e' {
+		return nil
+	}
+	return err
+}

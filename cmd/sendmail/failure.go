@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"postrider/internal/status"
+	"postrider/internal/submit"
+	"postrider/queue"
+)
+
+// refuse says that a message was not accepted, in the way that the error mode asks for: printed and kept in
+// dead.letter (p), told by the exit status alone (q), mailed back (m, e), written to the terminal (w).
+func (p *program) refuse(in *input, o submit.Options, err error) error {
+	st := status.From(err)
+	from := ""
+	if o.From != nil {
+		from = *o.From
+	}
+	p.log.Refused(from, o.User.UID, st.Code(), st.Text())
+	if len(in.kept) == 0 && !in.lost {
+		in = nil // nothing was read, so there is nothing to save or return
+	} else {
+		in.drain()
+	}
+	switch p.inv.ErrorMode {
+	case 'q':
+		return silent{st.Exit()}
+	case 'w':
+		if p.write(st) == nil {
+			return silent{st.Exit()}
+		}
+		fallthrough
+	case 'm', 'e':
+		if in == nil || p.mailBack(in, o, st) != nil {
+			p.fail(st)
+			p.deadLetter(in, o)
+		}
+		if p.inv.ErrorMode == 'e' {
+			return nil
+		}
+		return silent{st.Exit()}
+	}
+	p.fail(st)
+	p.deadLetter(in, o)
+	return silent{st.Exit()}
+}
+
+// write tells the caller's terminal.
+func (p *program) write(st *status.Status) error {
+	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer tty.Close()
+	_, err = fmt.Fprintf(tty, "\r\nMessage from sendmail: your message was not sent: %s\r\n", status.Clean(st.Error(), status.MaxText))
+	return err
+}
+
+// mailBack returns a message to its sender. The report has the null reverse-path, so that it is never returned
+// itself.
+func (p *program) mailBack(in *input, o submit.Options, st *status.Status) error {
+	to := o.User.Name
+	if o.From != nil && strings.Trim(*o.From, "<> ") != "" {
+		to = *o.From
+	}
+	if to == "" || in.lost {
+		return fmt.Errorf("nobody to return the message to, or too large to return")
+	}
+	spool, err := queue.Open(p.cfg.Spool, queue.Options{})
+	if err != nil {
+		return err
+	}
+	null := ""
+	back := submit.Options{Recipients: []string{to}, From: &null, IgnoreDots: true, User: o.User, Hostname: o.Hostname,
+		Origin: o.Origin, IsLocal: o.IsLocal, HopLimit: o.HopLimit}
+	res, err := submit.Submit(report(to, o.Hostname, st, in.kept), spool, back)
+	if err != nil {
+		return err
+	}
+	e := res.Envelope
+	p.log.Queued(string(res.Entry.ID), e.Sender, res.Size, len(e.Rcpts), e.UID, "", "")
+	if !spool.Running() {
+		p.start("queuerun", append(p.settings(), "--id", string(res.Entry.ID))...)
+	}
+	return nil
+}
+
+// report is the text of a message that returns another.
+func report(to, host string, st *status.Status, message []byte) io.Reader {
+	boundary := fmt.Sprintf("returned.%d.%d", os.Getpid(), time.Now().UnixNano())
+	head := fmt.Sprintf("From: Mail Delivery System <MAILER-DAEMON@%s>\nTo: %s\nSubject: Returned mail: not accepted\n"+
+		"Auto-Submitted: auto-replied\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"%s\"\n\n--%s\n\n"+
+		"The message below was not accepted and has not been sent:\n\n    %s\n\n--%s\nContent-Type: message/rfc822\n"+
+		"Content-Transfer-Encoding: 8bit\n\n", host, status.Clean(to, status.MaxText), boundary, boundary, status.Clean(st.Error(), status.MaxText), boundary)
+	return io.MultiReader(strings.NewReader(head), bytes.NewReader(message), strings.NewReader("\n--"+boundary+"--\n"))
+}
+
+// deadLetter saves a message that was refused at the end of ~/dead.letter, as a mail folder.
+func (p *program) deadLetter(in *input, o submit.Options) {
+	if in == nil {
+		return
+	}
+	if in.lost {
+		p.say("the message is too large for dead.letter and was not saved")
+		return
+	}
+	home := homeDir(o.User.UID)
+	if home == "" {
+		return
+	}
+	path := filepath.Join(home, "dead.letter")
+	if err := appendLetter(path, o.User.Name, in.kept, time.Now()); err != nil {
+		p.say("cannot save the message in %s: %v", path, unwrapPath(err))
+		return
+	}
+	fmt.Fprintf(p.err, "%s... Saved message in %s\n", path, path)
+}
+
+func homeDir(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil && filepath.IsAbs(u.HomeDir) {
+		return u.HomeDir
+	}
+	return ""
+}
+
+// appendLetter adds a message to a folder in mbox form. After an error the folder is as it was.
+func appendLetter(path, user string, message []byte, now time.Time) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("not a regular file")
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "From %s %s\n", user, now.Format(time.ANSIC))
+	for line := range bytes.Lines(message) {
+		line = bytes.TrimRight(line, "\r\n")
+		if bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {
+			b.WriteByte('>')
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	b.WriteByte('\n')
+	if _, err := f.Write(b.Bytes()); err != nil {
+		f.Truncate(st.Size())
+		return err
+	}
+	return f.Sync()
+}

@@ -1,0 +1,168 @@
+// Sendmail accepts messages from programs and people, as /usr/sbin/sendmail does everywhere: it reads a message
+// from standard input, puts it into the spool, and has it delivered by its sibling program queuerun. By other
+// names and options it lists the queue and starts the programs that do the rest.
+//
+// It starts for every message that a script sends, so neither TLS, nor the net package, nor a command line
+// library is linked in. See sendmail(8).
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"postrider/compat"
+	"postrider/internal/config"
+	"postrider/internal/maillog"
+	"postrider/internal/status"
+	"postrider/queue"
+)
+
+// version is set when the program is built.
+var version = "devel"
+
+func main() {
+	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings passed in; it returns a sysexits status.
+func run(argv []string, in *os.File, out, errw io.Writer) int {
+	inv, err := compat.Parse(argv)
+	p := &program{in: in, out: out, err: errw, name: "sendmail"}
+	if err != nil {
+		return p.fail(err)
+	}
+	p.inv = inv
+	for _, w := range inv.Warnings {
+		p.say("%s", w)
+	}
+	return p.fail(p.act())
+}
+
+// program is one run of sendmail.
+type program struct {
+	inv  *compat.Invocation
+	cfg  config.Config
+	log  *maillog.Logger
+	in   *os.File
+	out  io.Writer
+	err  io.Writer
+	name string
+}
+
+// say prints a line for whoever called us.
+func (p *program) say(format string, args ...any) {
+	fmt.Fprintf(p.err, p.name+": "+format+"\n", args...)
+}
+
+// fail reports an error and returns its exit status; a nil error and a silent one print nothing.
+func (p *program) fail(err error) int {
+	var quiet silent
+	switch {
+	case err == nil:
+		return status.ExitOK
+	case errors.As(err, &quiet):
+		return quiet.exit
+	}
+	st := status.From(err)
+	p.say("%s", status.Clean(st.Error(), 2*status.MaxText))
+	return st.Exit()
+}
+
+// exit is an exit status that needs no words: a program that we started has said them.
+func exit(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return silent{n}
+}
+
+// act does what the command line asks for.
+func (p *program) act() error {
+	switch p.inv.Mode {
+	case compat.Help:
+		_, err := io.WriteString(p.out, compat.Usage())
+		return err
+	case compat.Version:
+		_, err := fmt.Fprintf(p.out, "postrider sendmail %s\n", version)
+		return err
+	case compat.Verify, compat.AddressTest:
+		return status.Fail("sendmail", status.ExitUnavailable, "this version cannot verify or test addresses; \"postrider explain ADDRESS\" shows where one leads", nil)
+	case compat.HostStatus:
+		_, err := io.WriteString(p.out, "-------------- Hostname --------------- How long ago ---------Results---------\n")
+		return err
+	case compat.PurgeHostStatus:
+		return nil
+	case compat.Newaliases:
+		return p.exec("newaliases")
+	case compat.SMTP, compat.BatchSMTP, compat.Daemon, compat.DaemonForeground:
+		return p.serve()
+	}
+	return p.work()
+}
+
+// work does what needs the configuration.
+func (p *program) work() (err error) {
+	if p.cfg, err = p.configure(); err != nil {
+		return err
+	}
+	if p.inv.Debug != "" {
+		fmt.Fprintf(p.out, "postrider sendmail %s, configuration %q, spool %q\n", version, p.cfg.Path, p.cfg.Spool)
+	}
+	switch p.inv.Mode {
+	case compat.CheckConfig:
+		return nil
+	case compat.QueueRun:
+		if p.inv.Quarantine == nil {
+			return p.queueRun()
+		}
+	}
+	spool, err := queue.Open(p.cfg.Spool, queue.Options{})
+	if err != nil {
+		return err
+	}
+	switch p.inv.Mode {
+	case compat.ListQueue:
+		return p.list(spool)
+	case compat.CountQueue:
+		return p.count(spool)
+	case compat.QueueRun:
+		return p.quarantine(spool)
+	}
+	return p.deliver(spool)
+}
+
+// configure loads the configuration. What -C names is data of whoever wrote our command line, so it may not make
+// us run a command or write a file outside the spool: see Config.Confined.
+func (p *program) configure() (config.Config, error) {
+	path, err := config.Locate(os.Getenv, p.inv.ConfigFile)
+	if err != nil {
+		return config.Config{}, err
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return cfg, err
+	}
+	if p.inv.ConfigFile != "" {
+		if err := cfg.Confined(); err != nil {
+			return cfg, err
+		}
+	}
+	if p.inv.QueueDir != "" {
+		cfg.Spool = p.inv.QueueDir
+	}
+	return cfg, nil
+}
+
+// openLog opens the log. Standard error belongs to our caller, who takes any word there for trouble, so a log that
+// would go there goes nowhere; a log that cannot be opened is no reason to refuse mail.
+func (p *program) openLog() {
+	if p.cfg.Log == "stderr" || p.cfg.Log == "json" {
+		return
+	}
+	log, err := maillog.Open(p.name, p.cfg.Log, nil)
+	if err == nil {
+		p.log = log
+	}
+}

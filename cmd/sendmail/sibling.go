@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"postrider/compat"
+	"postrider/internal/status"
+)
+
+// silent is an outcome about which nothing is to be said any more.
+type silent struct{ exit int }
+
+func (s silent) Error() string { return fmt.Sprintf("exit status %d", s.exit) }
+
+// sibling is the path of another of our programs, which lies beside this one or, in an installation, in the
+// libexec directory.
+func sibling(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	dirs := []string{filepath.Dir(self)}
+	if libexec != "" {
+		dirs = append(dirs, libexec)
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w", filepath.Join(dirs[0], name), fs.ErrNotExist)
+}
+
+// libexec is where make install puts the programs that nobody calls by hand; set when the program is built.
+var libexec = ""
+
+func unavailable(name string, err error) error {
+	return status.Fail("sendmail", status.ExitUnavailable, "cannot start "+name, err)
+}
+
+// exec becomes another program; it returns only when that fails.
+func (p *program) exec(name string, args ...string) error {
+	path, err := sibling(name)
+	if err != nil {
+		return unavailable(name, err)
+	}
+	err = syscall.Exec(path, append([]string{path}, args...), os.Environ())
+	return unavailable(name, err)
+}
+
+// start starts another program that outlives us. It has a session of its own and none of our descriptors.
+func (p *program) start(name string, args ...string) error {
+	path, err := sibling(name)
+	if err != nil {
+		return unavailable(name, err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return unavailable(name, err)
+	}
+	defer null.Close()
+	proc, err := os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
+		Dir:   "/",
+		Files: []*os.File{null, null, null},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return unavailable(name, err)
+	}
+	return proc.Release()
+}
+
+// wait runs another program to its end.
+func (p *program) wait(name string, args ...string) error {
+	path, err := sibling(name)
+	if err != nil {
+		return unavailable(name, err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = p.out, p.err
+	err = cmd.Run()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) && failed.ExitCode() >= 0 {
+		return exit(failed.ExitCode())
+	}
+	if err != nil {
+		return unavailable(name, err)
+	}
+	return nil
+}
+
+// settings are the options that make queuerun work with our configuration and spool.
+func (p *program) settings() []string {
+	var args []string
+	if p.inv.ConfigFile != "" {
+		args = append(args, "--config", p.cfg.Path, "--confined")
+	}
+	if p.inv.QueueDir != "" {
+		args = append(args, "--spool", p.cfg.Spool)
+	}
+	return args
+}
+
+// serve becomes the SMTP server. A daemon with an interval also gets a queue runner.
+func (p *program) serve() error {
+	if r := p.inv.QueueRun; r.Set && r.Interval > 0 {
+		if err := p.start("queuerun", "--daemon", "--interval", r.Interval.String()); err != nil {
+			return err
+		}
+	}
+	switch p.inv.Mode {
+	case compat.SMTP:
+		return p.exec("smtpd", "--stdio")
+	case compat.BatchSMTP:
+		return p.exec("smtpd", "--batch")
+	case compat.DaemonForeground:
+		return p.exec("smtpd", "--foreground")
+	}
+	if p.inv.Loopback {
+		return p.exec("smtpd", "--daemon", "--loopback")
+	}
+	return p.exec("smtpd", "--daemon")
+}
+
+// queueRun starts the queue run that -q asks for.
+func (p *program) queueRun() error {
+	r := p.inv.QueueRun
+	args := p.settings()
+	if r.Interval > 0 {
+		args = append(args, "--daemon", "--interval", r.Interval.Round(time.Second).String())
+		if r.Foreground {
+			return p.exec("queuerun", args...)
+		}
+		return p.start("queuerun", args...)
+	}
+	if r.Lost {
+		return status.Fail("sendmail", status.ExitUnavailable, "damaged queue files are never run; \"sendmail -bp -qL\" lists them", nil)
+	}
+	args = append(args, "--all")
+	if r.Quarantined {
+		args = append(args, "--held")
+	}
+	for _, f := range r.Filters {
+		args = append(args, filterArg(f)...)
+	}
+	if p.inv.Verbose {
+		args = append(args, "--verbose")
+	}
+	if r.Foreground {
+		return p.wait("queuerun", args...)
+	}
+	return p.start("queuerun", args...)
+}
+
+func filterArg(f compat.QueueFilter) []string {
+	names := map[byte]string{'I': "--filter-id", 'R': "--filter-recipient", 'S': "--filter-sender", 'Q': "--filter-reason"}
+	value := f.Substr
+	if f.Negate {
+		value = "!" + value
+	}
+	return []string{names[f.Field] + "=" + value}
+}
