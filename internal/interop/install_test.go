@@ -1,0 +1,175 @@
+// Package interop runs the programs as they are built and installed. What needs nothing but Go is always tested; with
+// the build tag interop real mail user agents and other callers send through our sendmail ("make interop").
+package interop
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// missing names the programs that the tests need and this machine has not. The interop build sets it.
+var missing = func() []string { return nil }
+
+func TestMain(m *testing.M) {
+	if lack := missing(); len(lack) > 0 {
+		fmt.Fprintf(os.Stderr, "interop: missing on this machine: %s\n", strings.Join(lack, ", "))
+		os.Exit(1)
+	}
+	status := m.Run()
+	if bin, err := programs(); err == nil {
+		os.RemoveAll(bin)
+	}
+	os.Exit(status)
+}
+
+// programs builds the programs as the Makefile does, once, and returns their directory.
+var programs = sync.OnceValues(func() (string, error) {
+	// Directories that were read count as inputs of the test, so that its result is not taken from the cache
+	// when a program has changed.
+	filepath.WalkDir("../..", func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})
+	bin, err := os.MkdirTemp("", "postrider-bin.")
+	if err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "postrider/cmd/...")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+// installation is a private one: programs, configuration, spool, mailboxes, and a next hop on loopback.
+type installation struct {
+	*testing.T
+	dir, bin string
+	user     string // who runs the test, and owns the mailbox
+	env      []string
+	next     *receiver
+}
+
+const hostname = "interop.example"
+
+// install makes an installation whose next hop takes mail, unless lines of the configuration say otherwise.
+func install(t *testing.T, config ...string) *installation {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &installation{T: t, bin: bin, user: me.Username, next: newReceiver(t, nil, nil)}
+	// Not t.TempDir: a queue run in the background may outlive the test by an instant.
+	in.dir, err = os.MkdirTemp("", "postrider-interop.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(in.dir) })
+	for _, dir := range []string{"home", "Maildir/new", "Maildir/cur", "Maildir/tmp"} {
+		if err := os.MkdirAll(in.path(dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.write("postrider.toml", in.config(hostname, in.next.address, config...))
+	in.env = append(os.Environ(), "POSTRIDER_CONFIG="+in.path("postrider.toml"), "HOME="+in.path("home"),
+		"LANG=C.UTF-8", "LC_ALL=C.UTF-8", "NAME=", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1")
+	return in
+}
+
+func (in *installation) config(name, next string, lines ...string) string {
+	return fmt.Sprintf("hostname = %q\norigin = %q\ndomains = [%q]\nspool = %q\nlog = %q\n%s\n[smarthost]\nurl = \"smtp://%s\"\n[local]\nmailbox = \"maildir:%s\"\n",
+		name, hostname, hostname, in.path("spool"), in.path("log"), strings.Join(lines, "\n"), next, in.path("Maildir"))
+}
+
+func (in *installation) path(name string) string { return filepath.Join(in.dir, name) }
+
+func (in *installation) write(name, text string) string {
+	in.Helper()
+	if err := os.WriteFile(in.path(name), []byte(text), 0o700); err != nil {
+		in.Fatal(err)
+	}
+	return in.path(name)
+}
+
+// command is a program of ours or, by its name, of the machine.
+func (in *installation) command(stdin, name string, args ...string) *exec.Cmd {
+	if _, err := os.Stat(filepath.Join(in.bin, name)); err == nil {
+		name = filepath.Join(in.bin, name)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Env, cmd.Dir = in.env, in.path("home")
+	cmd.Stdin = strings.NewReader(stdin)
+	return cmd
+}
+
+// run runs a program that must succeed, and returns what it prints.
+func (in *installation) run(stdin, name string, args ...string) string {
+	in.Helper()
+	cmd := in.command(stdin, name, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		in.Fatalf("%s %q: %v\n%s%s", name, args, err, out, &stderr)
+	}
+	return string(out) + stderr.String()
+}
+
+// spooled lists the files in the given directories of the spool.
+func (in *installation) spooled(dirs ...string) (names []string) {
+	in.Helper()
+	for _, dir := range dirs {
+		err := filepath.WalkDir(in.path("spool/"+dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				names = append(names, strings.TrimPrefix(path, in.dir+"/"))
+			}
+			return err
+		})
+		if err != nil && !os.IsNotExist(err) {
+			in.Fatal(err)
+		}
+	}
+	return names
+}
+
+// settled waits until nothing is queued: the messages that were sent in the background have been delivered and
+// removed.
+func (in *installation) settled() {
+	in.Helper()
+	var left []string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if left = in.spooled("new", "cur", "hold", "corrupt", "journal"); len(left) == 0 {
+			return
+		}
+	}
+	log, _ := os.ReadFile(in.path("log"))
+	in.Fatalf("still in the spool: %q\n%s", left, log)
+}
+
+// closedPort is an address of loopback at which nobody listens.
+func closedPort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
