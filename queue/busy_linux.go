@@ -4,36 +4,23 @@ import (
 	"bytes"
 	"os"
 	"strconv"
-	"sync"
-	"time"
 )
 
-// The kernel lists the locks that are held, so a listing need not try them, which would make a run that wants
-// one at that moment pass the message over.
-var locks struct {
-	sync.Mutex
-	read time.Time
-	held map[uint64]bool // inodes
-}
-
-// busy tells whether anybody holds a flock on the inode. It is for display: the list is up to a second old and
-// inodes of other file systems count.
-func busy(ino uint64) bool {
-	locks.Lock()
-	defer locks.Unlock()
-	if now := time.Now(); now.Sub(locks.read) > time.Second {
-		locks.read, locks.held = now, map[uint64]bool{}
-		text, err := os.ReadFile("/proc/locks")
-		if err != nil {
-			return false
-		}
-		for line := range bytes.SplitSeq(text, []byte("\n")) {
-			if ino, ok := flockInode(line); ok {
-				locks.held[ino] = true
-			}
+// lockedInodes are the files that somebody holds a flock on. The kernel lists them, so a listing need not try the
+// locks, which would make a run that wants one at that moment pass the message over. It is for display: inodes of
+// other file systems count.
+func lockedInodes() map[uint64]bool {
+	text, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return nil
+	}
+	held := map[uint64]bool{}
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		if ino, ok := flockInode(line); ok {
+			held[ino] = true
 		}
 	}
-	return locks.held[ino]
+	return held
 }
 
 // flockInode reads a line such as "1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF" (proc(5)).

@@ -68,8 +68,9 @@ func (c *Claim) load(name string) error {
 	if c.file, err = c.s.fs.Open(name); err != nil {
 		return failed("open", err)
 	}
+	r := reader{s: c.s}
 	var n int
-	c.Envelope, c.Traits, n, _, err = readEnvelope(c.file, nil)
+	c.Envelope, c.Traits, n, err = r.envelope(c.file, c.Entry.Size)
 	if errors.Is(err, errEnvelope) {
 		return c.setAside()
 	}
@@ -77,7 +78,7 @@ func (c *Claim) load(name string) error {
 		return failed("read", err)
 	}
 	c.body = int64(n)
-	if c.History, err = c.s.readJournal(c.Entry.ID, len(c.Envelope.Rcpts)); err != nil {
+	if c.History, err = r.journal(c.Entry.ID, len(c.Envelope.Rcpts)); err != nil {
 		return failed("read", err)
 	}
 	c.had = len(c.History.events) > 0

@@ -11,8 +11,8 @@ import (
 // blockSize is the unit in which a draft is written and a queue file is read.
 const blockSize = 64 << 10
 
-// Draft is a message on its way in. It is a file in tmp/ that nobody else reads. A Draft is for one goroutine,
-// and ends with Commit or Abort.
+// Draft is a message on its way in. It is in memory until it fills a block or is committed, and then a file in
+// tmp/ that nobody else reads. A Draft is for one goroutine, and ends with Commit or Abort.
 type Draft struct {
 	s       *Spool
 	id      ID
@@ -28,35 +28,30 @@ type Draft struct {
 
 var errNoRcpts = errors.New("a message needs a recipient")
 
-// NewDraft begins a message. The envelope is written first; it must have a recipient. Errors are temporary
-// *status.Status, and leave nothing behind.
+// NewDraft begins a message. Its envelope must have a recipient.
 func (s *Spool) NewDraft(e Envelope) (*Draft, error) {
 	if len(e.Rcpts) == 0 {
 		return nil, status.Fail("queue.draft", status.ExitUsage, "no recipients", errNoRcpts)
 	}
-	d := &Draft{s: s, buf: make([]byte, 0, 4096)}
-	for {
-		d.id = newID(s.now())
-		d.name = s.path(tmpDir, string(d.id))
-		file, err := s.fs.Create(d.name)
-		if errors.Is(err, fs.ErrExist) {
-			continue // another host with our salt and process ID; the next microsecond is ours
-		}
-		if err != nil {
-			return nil, failed("create", err)
-		}
-		d.file = file
-		break
-	}
-	lock, err := s.fs.TryLock(d.name, true)
-	if err != nil {
-		d.Abort()
-		return nil, failed("lock", err)
-	}
-	d.lock = lock
-	d.buf = appendEnvelope(d.buf, &e)
+	d := &Draft{s: s, id: newID(s.now()), buf: appendEnvelope(make([]byte, 0, 8<<10), &e)}
 	d.envLen = int64(len(d.buf))
 	return d, nil
+}
+
+// create makes the draft's file. Its ID has been given out by now, so a name that another host took in the same
+// microsecond, with our salt and process ID, is an error like any other.
+func (d *Draft) create() error {
+	name := d.s.path(tmpDir, string(d.id))
+	file, err := d.s.fs.Create(name)
+	if err != nil {
+		return failed("create", err)
+	}
+	d.file, d.name = file, name
+	if d.lock, err = d.s.fs.TryLock(name, true); err != nil {
+		d.lock = nil
+		return failed("lock", err)
+	}
+	return nil
 }
 
 // ID is the message's ID; it does not change.
@@ -65,7 +60,8 @@ func (d *Draft) ID() ID { return d.id }
 // Size is how many bytes of the message were written, without the envelope.
 func (d *Draft) Size() int64 { return d.flushed + int64(len(d.buf)) - d.envLen }
 
-// Write adds bytes of the message in wire form. After an error only Abort is left.
+// Write adds bytes of the message in wire form. Its errors are temporary *status.Status; after one only Abort is
+// left.
 func (d *Draft) Write(p []byte) (int, error) {
 	if d.err != nil {
 		return 0, d.err
@@ -83,11 +79,17 @@ func (d *Draft) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (d *Draft) writeThrough(p []byte) (int, error) {
-	n, err := d.file.Write(p)
-	d.flushed += int64(n)
-	if err != nil {
-		d.err = failed("write", err)
+func (d *Draft) writeThrough(p []byte) (n int, _ error) {
+	if d.file == nil {
+		d.err = d.create()
+	}
+	if d.err == nil {
+		var err error
+		n, err = d.file.Write(p)
+		d.flushed += int64(n)
+		if err != nil {
+			d.err = failed("write", err)
+		}
 	}
 	return n, d.err
 }

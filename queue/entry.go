@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -56,12 +57,18 @@ type Entry struct {
 	Name  string    // the file's name in its directory
 }
 
+// What stands in a queue file's name between its parts.
+const (
+	sizeMark = ",S="
+	dueMark  = ":2,"
+)
+
 func fileName(id ID, size int64) string {
-	return string(id) + ",S=" + strconv.FormatInt(size, 10)
+	return string(id) + sizeMark + strconv.FormatInt(size, 10)
 }
 
 func dueName(id ID, size int64, due time.Time) string {
-	return fileName(id, size) + ":2," + strconv.FormatInt(due.Unix(), 10)
+	return fileName(id, size) + dueMark + strconv.FormatInt(due.Unix(), 10)
 }
 
 // parseName reads the name of a queue file; false when it is not one that belongs in the state's directory.
@@ -70,11 +77,11 @@ func parseName(state State, name string) (Entry, bool) {
 	if state == Corrupt {
 		return e, true
 	}
-	if len(name) < idLen+4 || !validID(name[:idLen]) || name[idLen:idLen+3] != ",S=" {
+	if len(name) < idLen+4 || !validID(name[:idLen]) || name[idLen:idLen+len(sizeMark)] != sizeMark {
 		return e, false
 	}
 	e.ID = ID(name[:idLen])
-	size, due, hasDue := strings.Cut(name[idLen+3:], ":2,")
+	size, due, hasDue := strings.Cut(name[idLen+len(sizeMark):], dueMark)
 	var ok, ok2 bool
 	e.Size, ok = decimal(size)
 	if hasDue != (state == Cur) {
@@ -108,6 +115,9 @@ func (s *Spool) Scan(states State, fn func(Entry) error) error {
 			}
 			return nil
 		})
+		if s.noCreate && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -168,9 +168,11 @@ func parseEnvelope(b []byte) (e Envelope, t Traits, n int, err error) {
 	e.UID = -1
 	e.Rcpts = make([]Rcpt, 0, bytes.Count(b[:end], []byte("\nrcpt: ")))
 	text, seen := string(b[:end]), seenFields(0)
-	for line := range strings.SplitSeq(text, "\n") {
-		name, value, ok := strings.Cut(line, ": ")
-		if !ok || !e.set(&t, &seen, name, value, line) {
+	for more := true; more; {
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		colon := strings.IndexByte(line, ':')
+		if colon < 0 || !strings.HasPrefix(line[colon:], ": ") || !e.set(&t, &seen, line[:colon], line[colon+2:], line) {
 			return e, t, 0, fmt.Errorf("%w: bad line %.80q", errEnvelope, line)
 		}
 	}

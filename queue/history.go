@@ -76,14 +76,14 @@ func appendRecord(b []byte, r *Record) []byte {
 	line = appendParam(line, "relay", r.Relay)
 	line = appendParam(line, "id", string(r.ID))
 	line = appendParam(line, "text", r.Text)
-	return fmt.Appendf(b, "%08x %s\n", crc32.Checksum(line, castagnoli), line)
+	return fmt.Appendf(b, "%08x %s\n", crc32.ChecksumIEEE(line), line)
 }
 
 // parseRecord reads a line of a journal; false when it is torn or foreign.
 func parseRecord(line string) (r Record, ok bool) {
 	sum, rest, ok := strings.Cut(line, " ")
 	want, err := strconv.ParseUint(sum, 16, 32)
-	if !ok || err != nil || len(sum) != 8 || crc32.Checksum([]byte(rest), castagnoli) != uint32(want) {
+	if !ok || err != nil || len(sum) != 8 || crc32.ChecksumIEEE([]byte(rest)) != uint32(want) {
 		return r, false
 	}
 	when, rest, _ := strings.Cut(rest, " ")

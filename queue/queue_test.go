@@ -179,7 +179,10 @@ func TestAbortLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Write([]byte("half"))
+	d.Write(make([]byte, 2*blockSize))
+	if n := names(t, s, tmpDir); len(n) != 1 {
+		t.Errorf("tmp/ holds %v", n)
+	}
 	if err := d.Abort(); err != nil {
 		t.Fatal(err)
 	}
@@ -470,6 +473,7 @@ func TestRecoverTakesOnlyOldDebris(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Abort()
+	d.Write(make([]byte, 2*blockSize))
 	os.WriteFile(s.path(tmpDir, "0006563A1B2C3ZZ99"), []byte("left over"), 0o600)
 	os.WriteFile(s.path(journalDir, "0006563A1B2C3ZZ98"), []byte("left over"), 0o600)
 	os.WriteFile(s.path(newDir, "README"), []byte("foreign"), 0o600)
@@ -529,9 +533,6 @@ func TestListIsSortedAndWhole(t *testing.T) {
 func TestBusyMessagesShow(t *testing.T) {
 	s := testSpool(t, Options{})
 	e := submit(t, s, testEnvelope("bob@r.test"), testText)
-	locks.Lock()
-	locks.read = time.Time{}
-	locks.Unlock()
 	c := claim(t, s, e.ID)
 	defer c.Close()
 	m, err := s.Read(e)

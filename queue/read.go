@@ -1,14 +1,12 @@
 package queue
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"slices"
-	"strings"
+	"time"
 
 	"postrider/internal/fsys"
 )
@@ -28,36 +26,123 @@ type Message struct {
 	Busy     bool  // somebody holds the claim
 }
 
-// readEnvelope reads the envelope at the start of a queue file. buf is scratch space; the one to use next time
-// is returned.
-func readEnvelope(f fsys.File, buf []byte) (e Envelope, t Traits, n int, _ []byte, err error) {
-	if cap(buf) == 0 {
-		buf = make([]byte, 4096)
+// Text opens the message itself, in wire form. It takes no lock, and goes on where the message has changed its
+// state since m was read. The error is ErrGone when it has left.
+func (s *Spool) Text(m *Message) (io.ReadCloser, error) {
+	e := m.Entry
+	f, err := s.fs.Open(s.path(e.State.dir(), e.Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		if e, err = s.Find(m.ID); err != nil {
+			return nil, err
+		}
+		f, err = s.fs.Open(s.path(e.State.dir(), e.Name))
 	}
-	buf = buf[:cap(buf)]
-	have := 0
-	for {
-		m, err := f.ReadAt(buf[have:], int64(have))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, ErrGone
+	case err != nil:
+		return nil, failed("open", err)
+	}
+	return text{io.NewSectionReader(f, e.Size-m.Size, m.Size), f}, nil
+}
+
+// text is a message being read.
+type text struct {
+	io.Reader
+	io.Closer
+}
+
+// Read reads a message for display. It takes no lock. The error is ErrGone when the file has left, ErrCorrupt
+// when it is damaged (and it stays where it is).
+func (s *Spool) Read(e Entry) (*Message, error) {
+	m := new(Message)
+	r := reader{s: s}
+	r.look()
+	if err := r.read(m, e); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// reader reads messages, one after the other through one buffer.
+type reader struct {
+	s      *Spool
+	buf    []byte
+	locked map[uint64]bool // inodes
+	looked time.Time       // when that was so
+}
+
+// look finds out which files are locked, unless that is known from a moment ago.
+func (r *reader) look() {
+	if now := time.Now(); now.Sub(r.looked) > 100*time.Millisecond {
+		r.looked, r.locked = now, lockedInodes()
+	}
+}
+
+// read fills m; the errors are those of Read.
+func (r *reader) read(m *Message, e Entry) error {
+	*m = Message{Entry: e}
+	f, err := r.s.fs.Open(r.s.path(e.State.dir(), e.Name))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return ErrGone
+		}
+		return failed("open", err)
+	}
+	defer f.Close()
+	var n int
+	m.Envelope, m.Traits, n, err = r.envelope(f, e.Size)
+	if errors.Is(err, errEnvelope) {
+		return ErrCorrupt
+	}
+	if err != nil {
+		return failed("read", err)
+	}
+	m.Size = e.Size - int64(n)
+	if e.State != New {
+		if m.History, err = r.journal(e.ID, len(m.Envelope.Rcpts)); err != nil {
+			return failed("read", err)
+		}
+	}
+	if len(r.locked) > 0 {
+		st, err := f.Stat()
+		m.Busy = err == nil && r.locked[st.Ino]
+	}
+	return nil
+}
+
+// envelope reads the envelope at the start of a queue file, which should have the given size.
+func (r *reader) envelope(f fsys.File, size int64) (e Envelope, t Traits, n int, err error) {
+	for have := 0; ; {
+		room := r.room(have)
+		// A file as large as its name says is read in one call: nobody looks for its end.
+		room = room[:min(int64(len(room)), max(size-int64(have), 1))]
+		m, err := f.ReadAt(room, int64(have))
 		have += m
 		if err != nil && err != io.EOF {
-			return e, t, 0, buf, err
+			return e, t, 0, err
 		}
-		e, t, n, perr := parseEnvelope(buf[:have])
+		e, t, n, perr := parseEnvelope(r.buf[:have])
 		if perr != nil || n >= 0 {
-			return e, t, n, buf, perr
+			return e, t, n, perr
 		}
 		if err == io.EOF || have >= maxEnvelope {
-			return e, t, 0, buf, fmt.Errorf("%w: it does not end", errEnvelope)
-		}
-		if have == len(buf) {
-			buf = append(buf, make([]byte, len(buf)*3)...)
+			return e, t, 0, fmt.Errorf("%w: it does not end", errEnvelope)
 		}
 	}
 }
 
-// readJournal reads what happened to a message; no journal is the zero History.
-func (s *Spool) readJournal(id ID, rcpts int) (History, error) {
-	f, err := s.fs.Open(s.path(journalDir, string(id)))
+// room is the free part of the buffer behind the first n bytes; the buffer grows when there is none.
+func (r *reader) room(n int) []byte {
+	if n == len(r.buf) {
+		r.buf = append(r.buf, make([]byte, max(1024, 3*len(r.buf)))...)
+	}
+	return r.buf[n:]
+}
+
+// journal reads what happened to a message; no journal is the zero History.
+func (r *reader) journal(id ID, rcpts int) (History, error) {
+	f, err := r.s.fs.Open(r.s.path(journalDir, string(id)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return History{}, nil
 	}
@@ -65,77 +150,32 @@ func (s *Spool) readJournal(id ID, rcpts int) (History, error) {
 		return History{}, err
 	}
 	defer f.Close()
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(io.LimitReader(f, maxJournal)); err != nil {
-		return History{}, err
-	}
-	return parseHistory(b.Bytes(), rcpts), nil
-}
-
-// Read reads a message for display. It takes no lock. The error is ErrGone when the file has left, ErrCorrupt
-// when it is damaged (and it stays where it is).
-func (s *Spool) Read(e Entry) (*Message, error) {
-	m, _, err := s.read(e, nil)
-	return m, err
-}
-
-func (s *Spool) read(e Entry, buf []byte) (*Message, []byte, error) {
-	f, err := s.fs.Open(s.path(e.State.dir(), e.Name))
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, buf, ErrGone
+	for have := 0; ; {
+		n, err := f.Read(r.room(have))
+		have += n
+		if err == io.EOF || have >= maxJournal {
+			return parseHistory(r.buf[:have], rcpts), nil
 		}
-		return nil, buf, failed("open", err)
-	}
-	defer f.Close()
-	m := &Message{Entry: e}
-	var n int
-	m.Envelope, m.Traits, n, buf, err = readEnvelope(f, buf)
-	if errors.Is(err, errEnvelope) {
-		return nil, buf, ErrCorrupt
-	}
-	if err != nil {
-		return nil, buf, failed("read", err)
-	}
-	m.Size = e.Size - int64(n)
-	if e.State != New {
-		if m.History, err = s.readJournal(e.ID, len(m.Envelope.Rcpts)); err != nil {
-			return nil, buf, failed("read", err)
+		if err != nil {
+			return History{}, err
 		}
 	}
-	if st, err := f.Stat(); err == nil {
-		m.Busy = busy(st.Ino)
-	}
-	return m, buf, nil
 }
 
 // List calls fn with each message in the given states, oldest first, until fn returns an error. Messages that
-// leave meanwhile are passed over, and so are damaged ones: they are for Claim to find. It takes no lock.
+// leave meanwhile are passed over, and so are damaged ones: they are for Claim to find. A message is fn's only
+// until it returns. List takes no lock.
 func (s *Spool) List(states State, fn func(*Message) error) error {
-	entries, err := s.entries(states)
+	x, err := s.Snapshot(states)
 	if err != nil {
 		return err
 	}
-	var buf []byte
-	for _, e := range entries {
-		var m *Message
-		m, buf, err = s.read(e, buf)
-		if errors.Is(err, ErrGone) {
-			if e, err = s.Find(e.ID); err == nil {
-				m, buf, err = s.read(e, buf)
-			}
-		}
-		if errors.Is(err, ErrGone) || errors.Is(err, ErrCorrupt) {
-			continue
-		}
+	return x.Each(func(m *Message, err error) error {
 		if err != nil {
-			return err
+			return nil
 		}
-		if err := fn(m); err != nil {
-			return err
-		}
-	}
-	return nil
+		return fn(m)
+	})
 }
 
 // Count is how many messages are in the given states.
@@ -147,20 +187,9 @@ func (s *Spool) Count(states State) (n int, err error) {
 	return n, err
 }
 
-// entries are the messages in the given states, sorted by ID, each once although it may change its directory
-// while the directories are read.
-func (s *Spool) entries(states State) ([]Entry, error) {
-	var list []Entry
-	if err := s.Scan(states, func(e Entry) error { list = append(list, e); return nil }); err != nil {
-		return nil, failed("list", err)
-	}
-	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return slices.CompactFunc(list, func(a, b Entry) bool { return a.ID == b.ID && a.ID != "" }), nil
-}
-
 // sum reads a message and returns its checksum.
 func sum(r io.Reader) (uint32, error) {
-	h := crc32.New(castagnoli)
+	h := crc32.NewIEEE()
 	_, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, blockSize))
 	return h.Sum32(), err
 }

@@ -16,14 +16,19 @@ import (
 type Options struct {
 	FS  fsys.FS          // nil: fsys.OS
 	Now func() time.Time // nil: time.Now
+
+	// NoCreate leaves the file system as it is: directories that are missing are taken for empty, so that who
+	// only looks makes no spool, and may be somebody who could not make one.
+	NoCreate bool
 }
 
 // Spool is one spool directory. It is safe for concurrent use.
 type Spool struct {
-	root  string
-	fs    fsys.FS
-	now   func() time.Time
-	syncs syncGroup
+	root     string
+	fs       fsys.FS
+	now      func() time.Time
+	noCreate bool
+	syncs    syncGroup
 }
 
 // The directories of a spool. hostsDir comes last: it is there when all are.
@@ -38,10 +43,11 @@ const (
 	lockFile   = "lock"
 )
 
-// Open opens the spool at root and makes the directories that are missing, with mode 0700. Errors are
-// *status.Status: configuration (78) when a file is where a directory should be, else temporary (75).
+// Open opens the spool at root and makes the directories that are missing, with mode 0700, unless o says
+// otherwise. Errors are *status.Status: configuration (78) when a file is where a directory should be, else
+// temporary (75).
 func Open(root string, o Options) (*Spool, error) {
-	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now}
+	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now, noCreate: o.NoCreate}
 	if s.fs == nil {
 		s.fs = fsys.OS{}
 	}
@@ -49,10 +55,14 @@ func Open(root string, o Options) (*Spool, error) {
 		s.now = time.Now
 	}
 	s.syncs.fs = s.fs
-	if _, err := s.fs.Stat(s.path(hostsDir)); err == nil {
+	_, err := s.fs.Stat(s.path(hostsDir))
+	if err == nil || s.noCreate && errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
-	if err := s.make(); err != nil {
+	if !s.noCreate {
+		err = s.make()
+	}
+	if err != nil {
 		exit := status.ExitTempFail
 		if errors.Is(err, syscall.ENOTDIR) {
 			exit = status.ExitConfig

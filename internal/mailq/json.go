@@ -2,96 +2,92 @@ package mailq
 
 import (
 	"bufio"
-	"encoding/json"
 	"io"
-	"strings"
+	"strconv"
+	"time"
 
 	"postrider/internal/status"
 	"postrider/queue"
 )
 
-// jsonMessage is a line of JSON: the keys of "postqueue -j" first and in its order, then ours.
-type jsonMessage struct {
-	QueueName    string     `json:"queue_name"`
-	QueueID      string     `json:"queue_id"`
-	ArrivalTime  int64      `json:"arrival_time"`
-	MessageSize  int64      `json:"message_size"`
-	ForcedExpire bool       `json:"forced_expire"`
-	Sender       string     `json:"sender"`
-	Recipients   []jsonRcpt `json:"recipients"`
-
-	NextAttempt int64  `json:"next_attempt,omitempty"` // Unix seconds
-	Attempts    int    `json:"attempts"`
-	HoldReason  string `json:"hold_reason,omitempty"`
-	UID         *int   `json:"uid,omitempty"`
-	Client      string `json:"client,omitempty"`
-	Tag         string `json:"tag,omitempty"`
+// jsonLines prints each message as an object on a line of its own: the keys of "postqueue -j" first and in its
+// order, with a blank behind each colon and comma since there are scripts that look for it, and then ours.
+// There is nothing for an empty queue, and nothing for a message that cannot be read.
+type jsonLines struct {
+	out *bufio.Writer
+	buf []byte
 }
 
-type jsonRcpt struct {
-	Address     string `json:"address"`
-	DelayReason string `json:"delay_reason,omitempty"`
+func newJSON(w io.Writer) *jsonLines { return &jsonLines{out: bufio.NewWriterSize(w, 64<<10)} }
 
-	Status      string `json:"status"` // "waiting", or the word of the newest outcome
-	Reply       int    `json:"reply,omitempty"`
-	Code        string `json:"dsn,omitempty"`
-	Relay       string `json:"relay,omitempty"`
-	LastAttempt int64  `json:"last_attempt,omitempty"` // Unix seconds
+func (p *jsonLines) lost(queue.Entry, error) error { return nil }
+
+func (p *jsonLines) end() error { return p.out.Flush() }
+
+func (p *jsonLines) message(m *queue.Message) error {
+	p.buf = append(appendMessage(p.buf[:0], m), '\n')
+	_, err := p.out.Write(p.buf)
+	return err
 }
 
-func printJSON(w io.Writer, s *queue.Spool, o Options) error {
-	out := bufio.NewWriterSize(w, 64<<10)
-	err := each(s, o, func(m *queue.Message) error {
-		line, err := json.Marshal(toJSON(m))
-		if err != nil {
-			return err
+func appendMessage(b []byte, m *queue.Message) []byte {
+	e := &m.Envelope
+	sender := e.Sender
+	if sender == "" {
+		sender = "MAILER-DAEMON"
+	}
+	b = appendString(append(b, '{'), "queue_name", queueName(m))
+	b = appendString(b, "queue_id", string(m.ID))
+	b = appendInt(b, "arrival_time", e.Arrival.Unix())
+	b = appendInt(b, "message_size", m.Size)
+	b = append(appendKey(b, "forced_expire"), "false"...)
+	b = appendString(b, "sender", sender)
+	b = appendRcpts(b, "recipients", m, false)
+	b = appendTime(b, "next_attempt", m.Due)
+	b = appendInt(b, "attempts", int64(m.History.Attempts()))
+	b = appendString(b, "hold_reason", m.History.HoldReason())
+	if e.UID >= 0 {
+		b = appendInt(b, "uid", int64(e.UID))
+	}
+	b = appendString(b, "user", e.User)
+	b = appendString(b, "client", e.Client)
+	b = appendString(b, "tag", e.Tag)
+	return append(appendRcpts(b, "done", m, true), '}')
+}
+
+// appendRcpts lists the recipients that wait, which postqueue calls the recipients, or those that are done, if any.
+func appendRcpts(b []byte, key string, m *queue.Message, done bool) []byte {
+	start := len(b)
+	b = append(appendKey(b, key), '[')
+	empty := len(b)
+	for i := range m.Envelope.Rcpts {
+		if m.History.Done(i) == done {
+			b = append(b, ", "[:min(2, len(b)-empty)]...)
+			b = appendRcpt(b, m, i)
 		}
-		out.WriteString(spaced(line))
-		return out.WriteByte('\n')
-	})
-	if err != nil {
-		return err
 	}
-	return out.Flush()
+	if done && len(b) == empty {
+		return b[:start]
+	}
+	return append(b, ']')
 }
 
-func toJSON(m *queue.Message) jsonMessage {
-	j := jsonMessage{
-		QueueName:   queueName(m),
-		QueueID:     string(m.ID),
-		ArrivalTime: m.Envelope.Arrival.Unix(),
-		MessageSize: m.Size,
-		Sender:      status.Clean(m.Envelope.Sender, status.MaxText),
-		Attempts:    m.History.Attempts(),
-		HoldReason:  status.Clean(m.History.HoldReason(), status.MaxText),
-		Client:      status.Clean(m.Envelope.Client, status.MaxText),
-		Tag:         status.Clean(m.Envelope.Tag, status.MaxText),
+func appendRcpt(b []byte, m *queue.Message, i int) []byte {
+	last, tried := m.History.Last(i)
+	word := "waiting"
+	if tried {
+		word = last.Kind.String()
 	}
-	if j.Sender == "" {
-		j.Sender = "MAILER-DAEMON"
+	b = appendString(append(b, '{'), "address", m.Envelope.Rcpts[i].Address)
+	b = appendString(b, "delay_reason", reason(&last))
+	b = appendString(b, "status", word)
+	if last.Reply != 0 {
+		b = appendInt(b, "reply", int64(last.Reply))
 	}
-	if !m.Due.IsZero() {
-		j.NextAttempt = m.Due.Unix()
-	}
-	if m.Envelope.UID >= 0 {
-		j.UID = &m.Envelope.UID
-	}
-	for i, r := range m.Envelope.Rcpts {
-		j.Recipients = append(j.Recipients, toJSONRcpt(m, i, r.Address))
-	}
-	return j
-}
-
-func toJSONRcpt(m *queue.Message, i int, address string) jsonRcpt {
-	j := jsonRcpt{Address: status.Clean(address, status.MaxText), Status: "waiting"}
-	last, ok := m.History.Last(i)
-	if !ok {
-		return j
-	}
-	j.Status, j.Reply, j.Code, j.LastAttempt = last.Kind.String(), last.Reply, last.Code.String(), last.Time.Unix()
-	j.Relay = status.Clean(last.Relay, status.MaxText)
-	j.DelayReason = status.Clean(Reason(m, i), status.MaxText)
-	return j
+	b = appendString(b, "dsn", last.Code.String())
+	b = appendString(b, "relay", last.Relay)
+	b = appendTime(b, "last_attempt", last.Time)
+	return append(b, '}')
 }
 
 // queueName is the name of Postfix's queue that fits best.
@@ -107,23 +103,42 @@ func queueName(m *queue.Message) string {
 	return "deferred"
 }
 
-// spaced puts a blank behind each colon and comma between values, as postqueue does: there are scripts that
-// look for it.
-func spaced(line []byte) string {
-	var b strings.Builder
-	quoted := false
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		b.WriteByte(c)
-		switch {
-		case quoted && c == '\\':
-			i++
-			b.WriteByte(line[i])
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == ':' || c == ','):
-			b.WriteByte(' ')
-		}
+// appendKey begins a member of an object, with a comma unless it is the first.
+func appendKey(b []byte, key string) []byte {
+	if b[len(b)-1] != '{' {
+		b = append(b, ", "...)
 	}
-	return b.String()
+	b = append(append(b, '"'), key...)
+	return append(b, `": `...)
+}
+
+// appendString adds a member unless it is empty.
+func appendString(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return appendQuoted(appendKey(b, key), value)
+}
+
+func appendInt(b []byte, key string, n int64) []byte { return strconv.AppendInt(appendKey(b, key), n, 10) }
+
+// appendTime adds a member in Unix seconds unless the time is zero.
+func appendTime(b []byte, key string, t time.Time) []byte {
+	if t.IsZero() {
+		return b
+	}
+	return appendInt(b, key, t.Unix())
+}
+
+// appendQuoted writes a JSON string (RFC 8259 section 7). What Clean returns has neither control characters nor
+// invalid UTF-8, which leaves two characters to be escaped.
+func appendQuoted(b []byte, s string) []byte {
+	b = append(b, '"')
+	for _, c := range []byte(status.Clean(s, 2*status.MaxText)) {
+		if c == '"' || c == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, c)
+	}
+	return append(b, '"')
 }

@@ -1,11 +1,11 @@
 // Package mailq makes the listings of the queue: it reads the spool, selects messages and hands them to one of
-// the layouts that other programs read. It takes no lock and changes nothing.
+// the layouts that other programs read. It takes no lock and changes nothing, and holds one message at a time.
 package mailq
 
 import (
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"postrider/compat"
 	"postrider/internal/status"
@@ -17,129 +17,109 @@ type Options struct {
 	Format  string // "sendmail" (also ""), "postfix" or "json"
 	Verbose bool   // Sendmail's layout with a reason for each recipient
 	States  queue.State
-	Filters []compat.QueueFilter // a message must pass all of them
+	Filters []compat.QueueFilter // see Match
 }
 
-// Print lists the messages of a spool.
-func Print(w io.Writer, s *queue.Spool, o Options) error {
+func (o *Options) states() queue.State {
 	if o.States == 0 {
-		o.States = queue.New | queue.Cur | queue.Held
+		return queue.New | queue.Cur | queue.Held
+	}
+	return o.States
+}
+
+// Print lists the messages of a spool, oldest first, and then the damaged files if they are asked for.
+func Print(w io.Writer, s *queue.Spool, o Options) error {
+	list, err := newListing(s, o)
+	if err != nil {
+		return err
 	}
 	switch o.Format {
 	case "json":
-		return printJSON(w, s, o)
+		return list.print(newJSON(w))
 	case "postfix":
-		return printLayout(compat.PostfixLayout(w), s, o)
+		return list.print(&rows{layout: compat.PostfixLayout(w)})
 	case "sendmail", "":
-		n, err := Count(s, o)
+		n, err := list.count()
 		if err != nil {
 			return err
 		}
-		return printLayout(compat.SendmailLayout(w, s.Root(), n, o.Verbose), s, o)
+		return list.print(&rows{layout: compat.SendmailLayout(w, s.Root(), n, o.Verbose)})
 	}
 	return status.Fail("mailq", status.ExitUsage, fmt.Sprintf("unknown format %q: sendmail, postfix or json", o.Format), nil)
 }
 
 // Count is how many messages Print would list.
 func Count(s *queue.Spool, o Options) (int, error) {
-	if o.States == 0 {
-		o.States = queue.New | queue.Cur | queue.Held
+	list, err := newListing(s, o)
+	if err != nil {
+		return 0, err
 	}
-	if len(o.Filters) == 0 {
-		return s.Count(o.States)
+	return list.count()
+}
+
+// listing is the messages that are to be listed.
+type listing struct {
+	*queue.Snapshot
+	filters []compat.QueueFilter
+	corrupt []string // names of damaged files
+}
+
+func newListing(s *queue.Spool, o Options) (*listing, error) {
+	x, err := s.Snapshot(o.states())
+	if err != nil {
+		return nil, err
 	}
-	n := 0
-	err := each(s, o, func(*queue.Message) error { n++; return nil })
+	l := &listing{Snapshot: x, filters: o.Filters}
+	if o.states()&queue.Corrupt != 0 {
+		err = s.Scan(queue.Corrupt, func(e queue.Entry) error {
+			if matchName(e.Name, o.Filters) {
+				l.corrupt = append(l.corrupt, e.Name)
+			}
+			return nil
+		})
+		slices.Sort(l.corrupt)
+	}
+	return l, err
+}
+
+func (l *listing) count() (int, error) {
+	if len(l.filters) == 0 {
+		return l.Len() + len(l.corrupt), nil
+	}
+	n := len(l.corrupt)
+	err := l.Each(func(m *queue.Message, err error) error {
+		if err == nil && Match(m, l.filters) {
+			n++
+		}
+		return nil
+	})
 	return n, err
 }
 
-func each(s *queue.Spool, o Options, fn func(*queue.Message) error) error {
-	return s.List(o.States&^queue.Corrupt, func(m *queue.Message) error {
-		if !Match(m, o.Filters) {
-			return nil
-		}
-		return fn(m)
-	})
+// printer is a form of listing.
+type printer interface {
+	message(m *queue.Message) error
+	lost(e queue.Entry, err error) error // err is ErrGone or ErrCorrupt
+	end() error
 }
 
-func printLayout(l compat.Layout, s *queue.Spool, o Options) error {
-	var row compat.Row
-	err := each(s, o, func(m *queue.Message) error {
-		fill(&row, m)
-		return l.Row(&row)
+func (l *listing) print(p printer) error {
+	err := l.Each(func(m *queue.Message, err error) error {
+		switch {
+		case err != nil && len(l.filters) == 0:
+			return p.lost(m.Entry, err)
+		case err == nil && Match(m, l.filters):
+			return p.message(m)
+		}
+		return nil
 	})
-	if err == nil && o.States&queue.Corrupt != 0 {
-		err = s.Scan(queue.Corrupt, func(e queue.Entry) error {
-			return l.Row(&compat.Row{ID: e.Name, Lost: true})
-		})
-	}
 	if err != nil {
 		return err
 	}
-	return l.End()
-}
-
-// fill makes a row of a message, in the memory of the one before.
-func fill(row *compat.Row, m *queue.Message) {
-	*row = compat.Row{
-		ID:         string(m.ID),
-		Size:       max(0, m.Size-m.Traits.Header),
-		Total:      m.Size,
-		Arrival:    m.Envelope.Arrival,
-		Sender:     m.Envelope.Sender,
-		Body:       m.Envelope.Body,
-		Active:     m.Busy,
-		Held:       m.State == queue.Held,
-		HoldReason: m.History.HoldReason(),
-		Warned:     m.History.Warned(),
-		Rcpts:      row.Rcpts[:0],
-	}
-	for i, r := range m.Envelope.Rcpts {
-		reason := Reason(m, i)
-		row.Rcpts = append(row.Rcpts, compat.RowRcpt{Address: r.Address, Reason: reason, Done: m.History.Done(i)})
-		if reason != "" && !m.History.Done(i) {
-			row.Reason = "Deferred: " + reason
+	for _, name := range l.corrupt {
+		if err := p.lost(queue.Entry{State: queue.Corrupt, Name: name}, queue.ErrCorrupt); err != nil {
+			return err
 		}
 	}
-}
-
-// Reason is why a recipient waits, or how its delivery ended; "" when it was not tried.
-func Reason(m *queue.Message, rcpt int) string {
-	r, ok := m.History.Last(rcpt)
-	if !ok {
-		return ""
-	}
-	if r.Relay != "" && !strings.Contains(r.Text, r.Relay) {
-		return r.Relay + ": " + r.Text
-	}
-	return r.Text
-}
-
-// Match tells whether a message passes all filters.
-func Match(m *queue.Message, filters []compat.QueueFilter) bool {
-	for _, f := range filters {
-		if contains(m, f) == f.Negate {
-			return false
-		}
-	}
-	return true
-}
-
-func contains(m *queue.Message, f compat.QueueFilter) bool {
-	has := func(s string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(f.Substr)) }
-	switch f.Field {
-	case 'I':
-		return has(string(m.ID))
-	case 'S':
-		return has(m.Envelope.Sender)
-	case 'R':
-		for _, r := range m.Envelope.Rcpts {
-			if has(r.Address) {
-				return true
-			}
-		}
-	case 'Q':
-		return m.State == queue.Held && has(m.History.HoldReason())
-	}
-	return false
+	return p.end()
 }

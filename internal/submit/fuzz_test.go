@@ -31,7 +31,7 @@ func FuzzSubmit(f *testing.F) {
 			o.From = &name
 		}
 		s, c := memSpool(t)
-		_, err := Submit(strings.NewReader(in), s, o)
+		res, err := Submit(strings.NewReader(in), s, o)
 		if err != nil {
 			noTrace(t, c, err.Error())
 			if st := err.(*status.Status); st.Exit() != status.ExitUsage && st.Exit() != status.ExitDataErr && st.Exit() != status.ExitUnavailable {
@@ -41,8 +41,14 @@ func FuzzSubmit(f *testing.F) {
 		}
 		m := contents(t, s)[0]
 		checkText(t, m.text)
-		for _, r := range m.Rcpts {
+		good := len(m.Rcpts) - len(res.Bad)
+		for _, r := range m.Rcpts[:good] {
 			checkAddress(t, r.Address)
+		}
+		for _, r := range m.Rcpts[good:] {
+			if _, err := address.Parse(r.Address); err == nil {
+				t.Fatalf("a bad recipient is an address: %q", r.Address)
+			}
 		}
 		if m.Sender != "" {
 			checkAddress(t, m.Sender)

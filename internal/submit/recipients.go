@@ -97,6 +97,18 @@ func (r *recipients) addBad(field, text string, err error) {
 	r.bad = append(r.bad, BadRcpt{field, status.Clean(text, maxBadText), err})
 }
 
+// appendBad makes the bad addresses recipients that no delivery can take for an address: a bad piece of a list may
+// well be an address by itself ("bob <x>" has bob), and then gets a bracket that makes it none.
+func (r *recipients) appendBad() {
+	for _, b := range r.bad {
+		text := b.Text
+		if _, err := address.Parse(text); err == nil || text == "" {
+			text = "<" + text
+		}
+		r.list = append(r.list, queue.Rcpt{Address: text})
+	}
+}
+
 // check tells whether the header gave recipients, when there were no operands.
 func (r *recipients) check() error {
 	switch {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"postrider/internal/address"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -135,7 +136,7 @@ func TestBadAddressesInTheHeaderAreReported(t *testing.T) {
 	o := testOptions()
 	o.Extract = true
 	m, res := submit(t, "To: b@r, foo@@bar, <c@r>\nCc: <x y@r>, d\x01@r\nBcc: "+strings.Repeat("x", 400)+"\n\n", o)
-	if got := rcptList(m.Envelope); got != "b@r c@r" {
+	if got := rcptList(m.Envelope); got != "b@r c@r foo@@bar <x y@r> d\\x01@r "+strings.Repeat("x", maxBadText)+"..." {
 		t.Errorf("recipients %s", got)
 	}
 	want := []string{"To foo@@bar", "Cc <x y@r>", `Cc d\x01@r`, "Bcc " + strings.Repeat("x", maxBadText) + "..."}
@@ -152,6 +153,19 @@ func TestBadAddressesInTheHeaderAreReported(t *testing.T) {
 	_, res = refused(t, strings.NewReader(""), testOptions("b@r", "", "a@@b"))
 	if len(res.Bad) != 2 || res.Bad[1].Text != "a@@b" || res.Bad[1].Field != "" {
 		t.Errorf("operands: %v", res.Bad)
+	}
+}
+
+func TestBadRecipientsAreNeverAddresses(t *testing.T) {
+	r := newRecipients("example.org", nil)
+	for _, text := range []string{"", "bob", "bob@r.test", "foo@@bar", "<x y@r>"} {
+		r.bad = append(r.bad, BadRcpt{Field: "To", Text: text})
+	}
+	r.appendBad()
+	for i, rcpt := range r.list {
+		if _, err := address.Parse(rcpt.Address); err == nil || rcpt.Address == "" {
+			t.Errorf("%q became %q", r.bad[i].Text, rcpt.Address)
+		}
 	}
 }
 

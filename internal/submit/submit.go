@@ -74,7 +74,7 @@ type Result struct {
 	Entry    queue.Entry
 	Envelope queue.Envelope
 	Size     int64     // of the message in wire form
-	Bad      []BadRcpt // also when Submit failed because of them
+	Bad      []BadRcpt // what could not be read; also when Submit failed because of it
 }
 
 // BadRcpt is an address that could not be read.
@@ -84,8 +84,9 @@ type BadRcpt struct {
 	Err   error
 }
 
-// Submit reads a message from in and puts it into the spool. When the error is nil the message is accepted, except
-// for the recipients in Bad, which were in the header; an operand that is bad refuses the message. Otherwise
+// Submit reads a message from in and puts it into the spool. When the error is nil the message is accepted. Those
+// in Bad were in its header beside good ones: each is a recipient that cannot be an address, so that the queue
+// returns the message for it. An operand that is bad refuses the message. When there is an error
 // nothing is left in the spool and the error is a *status.Status with the exit status of sendmail: 64 for
 // recipients, 65 for a header over the cap, 69 for a message too large or with too many hops, 74 when in fails,
 // 75 when the spool does. Not all of in need be read then.
@@ -157,6 +158,7 @@ func (s *submission) extract(f field, list addressList) error {
 }
 
 func (s *submission) envelope() queue.Envelope {
+	s.rcpts.appendBad()
 	for i := range s.rcpts.list {
 		s.rcpts.list[i].Notify = s.Notify
 	}

@@ -1,0 +1,70 @@
+package mailq
+
+import (
+	"errors"
+	"strings"
+
+	"postrider/compat"
+	"postrider/queue"
+)
+
+// rows prints messages in a layout that imitates another program's.
+type rows struct {
+	layout compat.Layout
+	row    compat.Row
+}
+
+func (p *rows) message(m *queue.Message) error {
+	fill(&p.row, m)
+	return p.layout.Row(&p.row)
+}
+
+// lost shows a message that was counted but cannot be read.
+func (p *rows) lost(e queue.Entry, err error) error {
+	row := compat.Row{ID: string(e.ID), Size: e.Size, Total: e.Size, Arrival: e.ID.Time(), Sender: "(damaged queue file)"}
+	if e.State == queue.Corrupt {
+		row.ID = e.Name
+	}
+	row.Gone = errors.Is(err, queue.ErrGone)
+	row.Lost = !row.Gone
+	return p.layout.Row(&row)
+}
+
+func (p *rows) end() error { return p.layout.End() }
+
+// fill makes a row of a message, in the memory of the one before.
+func fill(row *compat.Row, m *queue.Message) {
+	*row = compat.Row{
+		ID:         string(m.ID),
+		Size:       max(0, m.Size-m.Traits.Header),
+		Total:      m.Size,
+		Arrival:    m.Envelope.Arrival,
+		Sender:     m.Envelope.Sender,
+		Body:       m.Envelope.Body,
+		Active:     m.Busy,
+		Held:       m.State == queue.Held,
+		HoldReason: m.History.HoldReason(),
+		Warned:     m.History.Warned(),
+		Rcpts:      row.Rcpts[:0],
+	}
+	why := ""
+	for i, r := range m.Envelope.Rcpts {
+		last, _ := m.History.Last(i)
+		rcpt := compat.RowRcpt{Address: r.Address, Reason: reason(&last), Done: m.History.Done(i)}
+		if rcpt.Reason != "" && !rcpt.Done {
+			why = rcpt.Reason
+		}
+		row.Rcpts = append(row.Rcpts, rcpt)
+	}
+	if why != "" {
+		row.Reason = "Deferred: " + why
+	}
+}
+
+// reason is why a recipient waits, or how its delivery ended: "" for the zero Record of one that was not tried.
+func reason(r *queue.Record) string {
+	if r.Relay != "" && !strings.Contains(r.Text, r.Relay) {
+		return r.Relay + ": " + r.Text
+	}
+	return r.Text
+}
