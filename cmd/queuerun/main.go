@@ -1,0 +1,162 @@
+// Command queuerun delivers what waits in the spool: once, or as a daemon. See queuerun(8).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"postrider/internal/config"
+	"postrider/internal/dns"
+	"postrider/internal/maillog"
+	"postrider/internal/queuerun"
+	"postrider/internal/route"
+	"postrider/internal/status"
+	"postrider/queue"
+)
+
+func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr, os.Getenv)) }
+
+// exitStatus ends the program with a status when everything has been said.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// run is main with its surroundings passed in; it returns a sysexits status.
+func run(argv []string, out, errw io.Writer, getenv func(string) string) int {
+	p := &program{argv: argv, out: out, err: errw, getenv: getenv}
+	err := p.cli().Run(argv)
+	var code exitStatus
+	if err == nil {
+		return status.ExitOK
+	}
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	s := status.From(err)
+	fmt.Fprintf(errw, "queuerun: %s\n", s)
+	return s.Exit()
+}
+
+// program is one call of queuerun.
+type program struct {
+	argv     []string
+	out, err io.Writer
+	getenv   func(string) string
+}
+
+func (p *program) cli() *cli.App {
+	return &cli.App{
+		Name:                      "queuerun",
+		Usage:                     "deliver what waits in the mail queue",
+		ArgsUsage:                 " ",
+		Flags:                     flags,
+		Action:                    p.action,
+		Writer:                    p.out,
+		ErrWriter:                 p.err,
+		HideVersion:               true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) },
+		ExitErrHandler:            func(*cli.Context, error) {}, // run decides
+	}
+}
+
+// usage is an error in the command line.
+func usage(format string, args ...any) error {
+	return status.Fail("queuerun", status.ExitUsage, fmt.Sprintf(format, args...), nil)
+}
+
+func (p *program) action(c *cli.Context) error {
+	sel, err := selection(c)
+	if err != nil {
+		return err
+	}
+	cfg, err := p.configure(c)
+	if err != nil {
+		return err
+	}
+	spool, err := queue.Open(cfg.Spool, queue.Options{})
+	if err != nil {
+		return err
+	}
+	if c.Bool("daemon") && !c.Bool("foreground") {
+		return p.detach(spool)
+	}
+	r, err := p.runner(c, cfg, spool)
+	if err != nil {
+		return err
+	}
+	defer r.Log.Close()
+	// Whoever reads our output may go away; that must not end us between a peer's 250 and the record of it.
+	signal.Ignore(syscall.SIGPIPE)
+	if c.Bool("daemon") {
+		return daemon(r, c.Duration("interval"))
+	}
+	return p.once(c, r, sel)
+}
+
+// configure loads the configuration. With --confined it is one that a stranger may have named.
+func (p *program) configure(c *cli.Context) (config.Config, error) {
+	path, err := config.Locate(p.getenv, c.String("config"))
+	if err != nil {
+		return config.Config{}, err
+	}
+	cfg, err := config.Load(path)
+	if err == nil && c.Bool("confined") {
+		err = cfg.Confined()
+	}
+	if dir := c.String("spool"); dir != "" {
+		cfg.Spool = dir
+	}
+	return cfg, err
+}
+
+func (p *program) runner(c *cli.Context, cfg config.Config, spool *queue.Spool) (*queuerun.Runner, error) {
+	resolver, err := dns.System()
+	if err != nil {
+		return nil, err
+	}
+	r := &queuerun.Runner{Spool: spool, Config: cfg, Router: route.New(cfg, resolver, route.NewPasswd("/etc/passwd"))}
+	if c.Bool("verbose") {
+		r.Dialogue = p.out
+	}
+	// With --exit-status we work for a program whose standard error its own caller reads as trouble.
+	if c.Bool("exit-status") && (cfg.Log == "stderr" || cfg.Log == "json") {
+		return r, nil
+	}
+	r.Log, err = maillog.Open("queuerun", cfg.Log, nil)
+	if err != nil { // no reason to keep mail waiting
+		fmt.Fprintf(p.err, "queuerun: cannot log: %v\n", err)
+	}
+	return r, nil
+}
+
+// once makes one run. A signal that asks us to go ends it early and in order.
+func (p *program) once(c *cli.Context, r *queuerun.Runner, sel queuerun.Selection) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer stop()
+	res, err := r.Run(ctx, sel)
+	if err != nil {
+		return status.Fail("queuerun", status.ExitTempFail, "cannot read the mail spool", err)
+	}
+	if c.Bool("exit-status") { // then a message that is gone is another run's
+		if res.Exit != status.ExitOK {
+			return exitStatus(res.Exit)
+		}
+		return nil
+	}
+	for _, id := range res.Missing {
+		fmt.Fprintf(p.err, "queuerun: %s: no such message in the queue\n", id)
+	}
+	if len(res.Missing) > 0 {
+		return exitStatus(status.ExitUnavailable)
+	}
+	return nil
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"postrider/queue"
+)
+
+// site is a user's installation in a directory of its own.
+type site struct {
+	t    *testing.T
+	dir  string
+	conf string
+}
+
+const nobody = "smtp://127.0.0.1:1" // a port at which nobody listens
+
+func newSite(t *testing.T, smarthost string) *site {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", dir)
+	s := &site{t: t, dir: dir, conf: filepath.Join(dir, "postrider.toml")}
+	text := fmt.Sprintf("hostname = \"here.test\"\nspool = %q\nlog = %q\n[local]\nmailbox = %q\n[smarthost]\nurl = %q\n",
+		dir+"/spool", dir+"/log", "maildir:"+dir+"/Maildir", smarthost)
+	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *site) submit(rcpts ...string) queue.ID {
+	s.t.Helper()
+	spool, err := queue.Open(s.dir+"/spool", queue.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	e := queue.Envelope{Arrival: time.Now(), Sender: "postmaster@here.test", UID: -1}
+	for _, r := range rcpts {
+		e.Rcpts = append(e.Rcpts, queue.Rcpt{Address: r})
+	}
+	d, err := spool.NewDraft(e)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	fmt.Fprint(d, "Subject: hello\r\n\r\nhello\r\n")
+	if _, err := d.Commit(); err != nil {
+		s.t.Fatal(err)
+	}
+	return d.ID()
+}
+
+// queuerun runs the program and checks its exit status.
+func (s *site) queuerun(want int, args ...string) (out, errs string) {
+	s.t.Helper()
+	var o, e bytes.Buffer
+	got := run(append([]string{"queuerun", "-C", s.conf}, args...), &o, &e, os.Getenv)
+	if got != want {
+		s.t.Errorf("queuerun %q: exit %d, want %d\n%s%s", args, got, want, &o, &e)
+	}
+	return o.String(), e.String()
+}
+
+func (s *site) mailbox() int {
+	list, _ := filepath.Glob(s.dir + "/Maildir/new/*")
+	return len(list)
+}
+
+func (s *site) log() string {
+	text, _ := os.ReadFile(s.dir + "/log")
+	return string(text)
+}
+
+func TestEmptyQueue(t *testing.T) {
+	s := newSite(t, nobody)
+	out, errs := s.queuerun(0)
+	if out+errs != "" {
+		t.Errorf("it says %q", out+errs)
+	}
+}
+
+func TestCommandLineErrors(t *testing.T) {
+	s := newSite(t, nobody)
+	for _, tc := range []struct{ args, want string }{
+		{"--bogus", "not defined: -bogus"},
+		{"word", `unexpected argument "word"`},
+		{"--id 17", "--id 17: not a queue ID"},
+		{"--filter-sender !", "--filter-sender needs a text to look for"},
+		{"--interval 5m", "go with --daemon only"},
+		{"--foreground", "go with --daemon only"},
+		{"--daemon --all", "takes no selection"},
+		{"--daemon --interval -5m", "not a time to wait"},
+	} {
+		_, errs := s.queuerun(64, strings.Fields(tc.args)...)
+		if !strings.HasPrefix(errs, "queuerun: ") || !strings.Contains(errs, tc.want) {
+			t.Errorf("%s: %q", tc.args, errs)
+		}
+	}
+}
+
+func TestBadSurroundings(t *testing.T) {
+	s := newSite(t, nobody)
+	s.queuerun(78, "--spool", s.conf+"/is/a/file")
+	s.queuerun(78, "--confined") // its log is its own
+	if err := os.WriteFile(s.conf, []byte("spol = \"x\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := s.queuerun(78); !strings.Contains(errs, "postrider.toml:1:") {
+		t.Errorf("%q", errs)
+	}
+}
+
+func TestDeliveryToTheMailbox(t *testing.T) {
+	s := newSite(t, nobody)
+	id := s.submit("postmaster@here.test")
+	s.queuerun(0)
+	if s.mailbox() != 1 {
+		t.Errorf("%d messages in the mailbox", s.mailbox())
+	}
+	for _, want := range []string{": to=<postmaster@here.test>, relay=local, ", " status=sent (", ": removed"} {
+		if !regexp.MustCompile(string(id) + `.*` + regexp.QuoteMeta(want)).MatchString(s.log()) {
+			t.Errorf("log lacks %q:\n%s", want, s.log())
+		}
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		rcpts string
+		want  int
+	}{
+		{"delivered", "postmaster@here.test", 0},
+		{"deferred", "a@x.test", 0},
+		{"an unknown user", "no-such-user-here@here.test", 67},
+		{"an unknown user among others", "postmaster@here.test a@x.test no-such-user-here@here.test", 67},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t, nobody)
+			id := s.submit(strings.Fields(tc.rcpts)...)
+			s.queuerun(tc.want, "--id", string(id), "--exit-status")
+		})
+	}
+}
+
+func TestMissingMessage(t *testing.T) {
+	s := newSite(t, nobody)
+	const id = "0000000000000AAAA"
+	if _, errs := s.queuerun(69, "--id", id); !strings.Contains(errs, id+": no such message") {
+		t.Errorf("%q", errs)
+	}
+	s.queuerun(0, "--id", id, "--exit-status") // another run has served it
+}
+
+func TestVerboseShowsTheDialogue(t *testing.T) {
+	s := newSite(t, "smtp://"+listen(t))
+	s.submit("bob@r.test")
+	out, _ := s.queuerun(0, "-v")
+	for _, want := range []string{
+		"bob@r.test... Connecting to 127.0.0.1 (127.0.0.1:", "220 sink\n", ">>> EHLO here.test\n", ">>> RCPT To:<bob@r.test>",
+		">>> QUIT\n", "bob@r.test... Sent (ok)\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("output lacks %q:\n%s", want, out)
+		}
+	}
+	s = newSite(t, nobody)
+	s.submit("bob@r.test")
+	if out, _ := s.queuerun(0, "--verbose"); !strings.Contains(out, "bob@r.test... Deferred: ") {
+		t.Errorf("%s", out)
+	}
+}
+
+// listen starts a server that takes every message.
+func listen(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go take(conn)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func take(conn net.Conn) {
+	defer conn.Close()
+	fmt.Fprint(conn, "220 sink\r\n")
+	data := false
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		switch line := lines.Text(); {
+		case data && line != ".":
+		case line == "DATA":
+			data = true
+			fmt.Fprint(conn, "354 go on\r\n")
+		default:
+			data = false
+			fmt.Fprint(conn, "250 ok\r\n")
+		}
+	}
+}
+
+func TestDaemon(t *testing.T) {
+	s := newSite(t, nobody)
+	s.submit("postmaster@here.test")
+	ended := make(chan int, 1)
+	go func() {
+		var o, e bytes.Buffer
+		ended <- run([]string{"queuerun", "-C", s.conf, "-d", "--foreground"}, &o, &e, os.Getenv)
+	}()
+	eventually(t, "what was there", func() bool { return s.mailbox() == 1 })
+	s.submit("postmaster@here.test")
+	eventually(t, "what arrived", func() bool { return s.mailbox() == 2 })
+	if _, errs := s.queuerun(75, "--daemon"); !strings.Contains(errs, "another daemon runs this queue") {
+		t.Errorf("%q", errs)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-ended:
+		if got != 0 {
+			t.Errorf("exit %d", got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it does not end")
+	}
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not seen: %s", what)
+		}
+	}
+}

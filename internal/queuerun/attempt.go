@@ -1,0 +1,243 @@
+package queuerun
+
+import (
+	"errors"
+	"time"
+
+	"postrider/internal/status"
+	"postrider/queue"
+)
+
+// attempt is one claimed message.
+type attempt struct {
+	*run
+	item
+	c     *queue.Claim
+	began time.Time // what all deferrals of one attempt have in common
+	tries int       // attempts before this one
+
+	fates   []fate         // by recipient: what this attempt brought
+	unsaved []queue.Record // what is not in the journal yet
+	owed    bool           // unsaved tells of what cannot be undone and nobody else knows: a delivery, a report
+	refused bool           // the spool would not take that, for as long as we asked
+	reports []item         // to be attempted in the same run, once this message is done with
+}
+
+// fate is what an attempt brought for a recipient. The zero value is nothing.
+type fate struct {
+	record queue.Record
+	status *status.Status
+	quiet  bool // it is not for us to report success
+}
+
+// attempt claims a message and does what can be done for it now.
+func (r *run) attempt(it item) {
+	c, err := r.Spool.Claim(it.Entry)
+	if err != nil {
+		r.unclaimed(it, err)
+		return
+	}
+	a := &attempt{run: r, item: it, c: c, began: r.Now().Truncate(time.Microsecond), tries: c.History.Attempts()}
+	a.fates = make([]fate, len(c.Envelope.Rcpts))
+	if r.sel.early() && a.triedSince(r.started) {
+		c.Close()
+		return
+	}
+	if it.State == queue.Held {
+		a.unsaved = append(a.unsaved, queue.Record{Time: a.began, Kind: queue.Released, Rcpts: queue.WholeMessage})
+	}
+	a.perform()
+}
+
+// unclaimed deals with a message that could not be claimed.
+func (r *run) unclaimed(it item, err error) {
+	switch {
+	case errors.Is(err, queue.ErrBusy), errors.Is(err, queue.ErrGone): // somebody else's now
+	case errors.Is(err, queue.ErrCorrupt):
+		r.Log.Corrupt(it.Name, "not a whole queue file")
+	default:
+		r.trouble(it.ID, "cannot claim the message", err)
+	}
+}
+
+// triedSince tells whether the message was deferred since t. A renamed file may come up again in the scan that met
+// it, and the journal is what remembers that.
+func (a *attempt) triedSince(t time.Time) bool {
+	events := a.c.History.Events()
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Kind == queue.Deferred {
+			return !events[i].Time.Before(t.Truncate(time.Microsecond))
+		}
+	}
+	return false
+}
+
+// perform offers the message to each next hop and settles what becomes of it. It ends the claim.
+func (a *attempt) perform() {
+	defer a.c.Close()
+	for _, g := range a.plan() {
+		err := a.offer(g)
+		if errors.Is(err, errBusyHop) {
+			a.c.Close()
+			a.work.park()
+			a.hops.park(g.key, a.item)
+			return
+		}
+		if err != nil {
+			a.abandon(err)
+			return
+		}
+	}
+	a.count(func(s *Result) { s.Messages++ })
+	if err := a.finish(); err != nil {
+		a.abandon(err)
+	}
+	a.work.prefer(a.reports, false)
+}
+
+// abandon gives the attempt up in the middle, with what is known on disk if that can be.
+func (a *attempt) abandon(err error) {
+	if a.ctx.Err() == nil {
+		a.trouble(a.ID, "attempt given up", err)
+	}
+	if err := a.save(); err != nil {
+		a.trouble(a.ID, "cannot record the outcome, so recipients may get the message twice", err)
+	}
+}
+
+// settle notes a recipient's outcome. relay is who answered, "" when it was nobody but us.
+func (a *attempt) settle(rcpt int, kind queue.Kind, st *status.Status, relay, tls string) {
+	last, tried := a.c.History.Last(rcpt)
+	if kind == queue.Deferred && expired(a.Config.Queue, a.began, a.c.Envelope.Arrival, last, tried) {
+		kind = queue.Expired
+	}
+	rec := queue.Record{Time: a.began, Kind: kind, Rcpts: queue.One(rcpt), Reply: st.Reply(), Code: st.Code(), Relay: relay, Text: st.Text()}
+	a.fates[rcpt].record, a.fates[rcpt].status = rec, st
+	a.unsaved = append(a.unsaved, rec)
+	a.owed = a.owed || kind == queue.Delivered || kind == queue.Relayed
+	a.tell(rcpt, kind, st, relay, tls)
+}
+
+// settleFailure is settle for what did not succeed.
+func (a *attempt) settleFailure(rcpt int, st *status.Status, relay, tls string) {
+	kind := queue.Deferred
+	if st.Class() == status.Permanent {
+		kind = queue.Failed
+	}
+	a.settle(rcpt, kind, st, relay, tls)
+}
+
+// hush notes that whoever took a recipient over owes the report of its success.
+func (a *attempt) hush(rcpt int) {
+	a.fates[rcpt].quiet = true
+	a.unsaved = append(a.unsaved, queue.Record{Time: a.began, Kind: queue.Reported, Rcpts: queue.One(rcpt)})
+}
+
+// last is the newest outcome of a recipient; its Kind is 0 when there is none.
+func (a *attempt) last(rcpt int) queue.Record {
+	if r := a.fates[rcpt].record; r.Kind != 0 {
+		return r
+	}
+	r, _ := a.c.History.Last(rcpt)
+	return r
+}
+
+// allFinal tells whether nothing is left to try.
+func (a *attempt) allFinal() bool {
+	for i := range a.fates {
+		if k := a.last(i).Kind; k == 0 || k == queue.Deferred {
+			return false
+		}
+	}
+	return true
+}
+
+// finish reports what is to be reported and takes the message out of the spool, or defers it.
+func (a *attempt) finish() error {
+	if err := a.report(); err != nil {
+		return errors.Join(err, a.postpone(a.Config.Queue.RetryMin))
+	}
+	if a.allFinal() {
+		return a.remove()
+	}
+	return a.postpone(0)
+}
+
+// postpone saves and defers, for as long as the schedule says when wait is 0. A deferral that cannot be recorded is
+// one without a reason.
+func (a *attempt) postpone(wait time.Duration) error {
+	saved := a.save()
+	if a.owed {
+		return saved // as it lies there it would be delivered again, and soon enough
+	}
+	due := a.began.Add(wait)
+	if wait == 0 {
+		due = nextDue(a.Config.Queue, a.began, a.c.Envelope.Arrival, a.tries, a.Random())
+	}
+	return errors.Join(saved, a.c.Defer(due))
+}
+
+// mayBegin is what stands before each transaction: the run goes on, and nothing that must not be lost is unsaved.
+func (a *attempt) mayBegin() error {
+	if err := a.ctx.Err(); err != nil {
+		return err
+	}
+	for i := range a.unsaved {
+		if a.unsaved[i].Kind != queue.Deferred {
+			return a.save()
+		}
+	}
+	return nil
+}
+
+// save brings what is known into the journal.
+func (a *attempt) save(more ...queue.Record) error {
+	records := append(a.unsaved, more...)
+	if len(records) == 0 {
+		return nil
+	}
+	if err := a.insist(func() error { return a.c.Record(records...) }); err != nil {
+		return err
+	}
+	a.unsaved, a.owed = nil, false
+	return nil
+}
+
+// remove takes the message out of the spool. When that fails the outcome goes into the journal, so that nobody
+// delivers the message again.
+func (a *attempt) remove() error {
+	var left error
+	err := a.insist(func() error {
+		if left = a.c.Remove(); left == nil || len(a.unsaved) == 0 {
+			return nil
+		}
+		return a.c.Record(a.unsaved...)
+	})
+	if err == nil {
+		a.unsaved, a.owed = nil, false
+	}
+	if left == nil {
+		a.Log.Removed(string(a.ID))
+	}
+	return errors.Join(left, err)
+}
+
+// insist repeats an operation of the spool that failed, more and more slowly, when giving up would deliver the
+// message twice: as long as the run is patient, and once more when it has to end.
+func (a *attempt) insist(op func() error) error {
+	err := op()
+	wait := time.Second
+	for waited := time.Duration(0); err != nil && a.owed && !a.refused && waited < a.patience; waited += wait {
+		if waited == 0 {
+			a.Log.Warning(string(a.ID), "cannot record what was done, trying again: "+err.Error())
+		}
+		ended := a.ctx.Err() != nil
+		a.Sleep(a.ctx, wait)
+		wait = min(2*wait, time.Minute)
+		if err = op(); ended {
+			break
+		}
+	}
+	a.refused = err != nil
+	return err
+}

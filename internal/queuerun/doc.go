@@ -1,0 +1,43 @@
+// Package queuerun takes messages out of the spool and to their recipients: which message now, over which
+// session, and what becomes of those that could not be delivered.
+//
+// A Runner makes queue runs (Run) or is the daemon of a spool (Daemon). Any number of runners may work on one
+// spool: what another one holds is passed over in silence.
+//
+// # An attempt
+//
+// A message is claimed, its pending recipients are routed and grouped by next hop, and each group is offered in
+// transactions of at most 100 recipients. Outcomes are in the journal, and on disk when they are final, before
+// the next transaction begins. A message whose last recipients were all served by one transaction is removed
+// at once, without a journal.
+//
+// A recipient that failed for good, or asked to hear of its success, gets its report at the end of the attempt:
+// the report is a message of its own in the same spool. Its ID is in the journal before it is committed
+// (Intent), and that it was committed after (Reported). An attempt that finds an Intent looks for that ID: a report
+// that is in the spool is committed, any other is made again. Only then may the message go.
+//
+// What is left is deferred: RetryMin·1.5ⁿ, at most RetryMax, give or take 15 %. After WarnAfter the sender hears once
+// that the message is late. After Lifetime a recipient that still cannot be reached expires, but never at the
+// first attempt, and not when the attempt before is longer ago than a day: the machine was off or its clock has
+// jumped, and the host deserves another try.
+//
+// # What a crash costs
+//
+// Between a peer's 250 and the record (or the removal) of it only this process knows that the recipient has
+// the message. If the process or the power dies just then, the message is delivered again: that is the one window
+// in which mail is doubled. A removal without a journal is not synced, so for it the window lasts until the file
+// system has written it out (see package queue). Maildir deliveries close the window by their names. When the
+// spool refuses the record (a full disk), the attempt goes no further and asks again, more and more slowly, until
+// the spool takes it: a daemon as long as it lives, a single run for a minute.
+//
+// # Next hops
+//
+// A next hop has few sessions at first and one more for each success, up to HostConcurrency, and never all that
+// Concurrency allows, so that one slow host cannot hold up the others. Sessions stay open for the next message
+// for a few seconds. Messages that find their next hop busy wait by name only, unclaimed. A next hop that no
+// session could be had with is dead: what else wants to go there is deferred for the same reason without
+// another connection, in a daemon for RetryMin, in a single run until its end.
+//
+// When the context ends nothing new is begun; transactions under way have ten seconds to end, and what has ended
+// is recorded.
+package queuerun

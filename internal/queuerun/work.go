@@ -1,0 +1,154 @@
+package queuerun
+
+import (
+	"sync"
+
+	"postrider/queue"
+)
+
+const (
+	laneSize  = 256    // messages that a scan is ahead of the workers
+	parkedMax = 20_000 // messages that wait for busy next hops, by name
+)
+
+// item is a message to attempt.
+type item struct {
+	queue.Entry
+	ours bool // a report that this run has made
+}
+
+// The lanes of work: messages that were never attempted, and the others.
+const (
+	freshLane = iota
+	dueLane
+	lanes
+)
+
+// work hands messages to the workers. Those that waited for their next hop come first; then the lanes take turns, so
+// that neither new mail nor old waits for the other. It keeps a bounded number of messages.
+type work struct {
+	mu      sync.Mutex
+	changed sync.Cond
+	ready   []item
+	lane    [lanes][]item
+	turn    int
+	parked  int  // messages that wait for their next hop
+	busy    int  // workers that have an item
+	closed  bool // nothing will be put into a lane any more
+	stopped bool // nothing will be handed out any more
+}
+
+func newWork() *work {
+	w := &work{}
+	w.changed.L = &w.mu
+	return w
+}
+
+// put waits until there is room in a lane. It is false when the work has stopped.
+func (w *work) put(lane int, it item) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.lane[lane]) >= laneSize && !w.stopped {
+		w.changed.Wait()
+	}
+	return w.add(lane, it)
+}
+
+// offer is put without waiting.
+func (w *work) offer(lane int, it item) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.lane[lane]) < laneSize && w.add(lane, it)
+}
+
+func (w *work) add(lane int, it item) bool {
+	if w.stopped {
+		return false
+	}
+	w.lane[lane] = append(w.lane[lane], it)
+	w.changed.Broadcast()
+	return true
+}
+
+// prefer hands out items before all others; unparked says that they waited for their next hop.
+func (w *work) prefer(items []item, unparked bool) {
+	if len(items) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if unparked {
+		w.parked -= len(items)
+	}
+	w.ready = append(w.ready, items...)
+	w.changed.Broadcast()
+}
+
+// park counts a message that is going to wait for its next hop.
+func (w *work) park() {
+	w.mu.Lock()
+	w.parked++
+	w.mu.Unlock()
+}
+
+// get waits for an item. It is false when there is none and none will come. Whoever has an item must call done.
+func (w *work) get() (item, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !w.stopped {
+		if it, ok := w.next(); ok {
+			w.busy++
+			return it, true
+		}
+		if w.closed && w.busy+w.parked+len(w.lane[freshLane])+len(w.lane[dueLane]) == 0 {
+			break
+		}
+		w.changed.Wait()
+	}
+	return item{}, false
+}
+
+func (w *work) next() (it item, ok bool) {
+	if len(w.ready) > 0 {
+		it, w.ready = w.ready[0], w.ready[1:]
+		return it, true
+	}
+	if w.parked >= parkedMax {
+		return it, false
+	}
+	for range lanes {
+		w.turn = (w.turn + 1) % lanes
+		if l := w.lane[w.turn]; len(l) > 0 {
+			if len(l) == laneSize/2 { // whoever waits for room
+				w.changed.Broadcast()
+			}
+			it, w.lane[w.turn] = l[0], l[1:]
+			return it, true
+		}
+	}
+	return it, false
+}
+
+func (w *work) done() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.busy--; w.busy == 0 {
+		w.changed.Broadcast()
+	}
+}
+
+// close tells that the lanes get nothing more.
+func (w *work) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.changed.Broadcast()
+}
+
+// stop hands out nothing more.
+func (w *work) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	w.changed.Broadcast()
+}
