@@ -16,11 +16,10 @@ const blockSize = 64 << 10
 type Draft struct {
 	s       *Spool
 	id      ID
-	name    string // path of the file now
-	file    fsys.File
-	lock    fsys.Lock
-	buf     []byte // not yet written
-	flushed int64  // bytes written
+	name    string    // path of the file now
+	file    fsys.File // locked
+	buf     []byte    // not yet written
+	flushed int64     // bytes written
 	envLen  int64
 	m       measure
 	err     error // the first write that failed
@@ -47,8 +46,7 @@ func (d *Draft) create() error {
 		return failed("create", err)
 	}
 	d.file, d.name = file, name
-	if d.lock, err = d.s.fs.TryLock(name, true); err != nil {
-		d.lock = nil
+	if err := file.Lock(); err != nil {
 		return failed("lock", err)
 	}
 	return nil
@@ -118,7 +116,7 @@ func (d *Draft) Commit() (Entry, error) {
 		d.retract()
 		return Entry{}, err
 	}
-	// Nothing can take the message back from here on. The file is closed last: that is what wakes a run.
+	// Nothing can take the message back from here on.
 	d.close()
 	return e, nil
 }
@@ -182,12 +180,11 @@ func (d *Draft) Abort() error {
 	return nil
 }
 
+// close gives up the lock, and then the file: who is woken by the closing shall find it free.
 func (d *Draft) close() {
-	if d.lock != nil {
-		d.lock.Release()
-	}
 	if d.file != nil {
+		d.file.Unlock()
 		d.file.Close()
 	}
-	d.file, d.lock = nil, nil
+	d.file = nil
 }

@@ -272,6 +272,10 @@ func (c *Crash) TryLock(name string, exclusive bool) (Lock, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.lock(n, name, exclusive)
+}
+
+func (c *Crash) lock(n *inode, name string, exclusive bool) (*crashLock, error) {
 	if n.writers > 0 || exclusive && n.readers > 0 {
 		return nil, pathError("lock", name, ErrLocked)
 	}
@@ -443,11 +447,12 @@ func (l *crashLock) Release() error {
 }
 
 type crashFile struct {
-	c     *Crash
-	node  *inode
-	name  string
-	off   int64
-	atEnd bool
+	c      *Crash
+	node   *inode
+	name   string
+	off    int64
+	atEnd  bool
+	locked *crashLock
 }
 
 func (f *crashFile) Read(p []byte) (int, error) {
@@ -532,5 +537,23 @@ func (f *crashFile) Stat() (Info, error) {
 	return f.node.info(), nil
 }
 
+func (f *crashFile) Lock() (err error) {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if err := f.c.step("lock", f.name); err != nil {
+		return err
+	}
+	f.locked, err = f.c.lock(f.node, f.name, true)
+	return err
+}
+
+// Unlock needs no power and is not counted.
+func (f *crashFile) Unlock() error {
+	if f.locked == nil {
+		return nil
+	}
+	return f.locked.Release()
+}
+
 // Close needs no power and is not counted.
-func (f *crashFile) Close() error { return nil }
+func (f *crashFile) Close() error { return f.Unlock() }

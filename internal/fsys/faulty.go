@@ -203,6 +203,13 @@ func (f *faultyFile) Truncate(size int64) error {
 	return f.File.Truncate(size)
 }
 
+func (f *faultyFile) Lock() error {
+	if err := f.fs.step("lock", f.name); err != nil {
+		return err
+	}
+	return f.File.Lock()
+}
+
 func (f *faultyFile) Stat() (Info, error) {
 	if err := f.fs.step("fstat", f.name); err != nil {
 		return Info{}, err

@@ -43,7 +43,8 @@ type FS interface {
 	Mkdir(name string) error
 }
 
-// File is an open regular file. Sync makes its bytes durable, not its name.
+// File is an open regular file. Sync makes its bytes durable, not its name. Lock takes the exclusive lock that
+// TryLock would, without another opening; Unlock or Close gives it back.
 type File interface {
 	io.Reader
 	io.ReaderAt
@@ -53,6 +54,8 @@ type File interface {
 	Sync() error
 	Truncate(size int64) error
 	Stat() (Info, error)
+	Lock() error
+	Unlock() error
 }
 
 // Lock is a lock that is held. Release gives it back; Stat tells of the locked file.

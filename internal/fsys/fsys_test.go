@@ -152,10 +152,30 @@ func TestLocksBelongToTheFile(t *testing.T) {
 			t.Fatal(err1, err2)
 		}
 		one.Release()
+		file, err := f.Append(dir + "/b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if err := file.Lock(); !errors.Is(err, ErrLocked) {
+			t.Errorf("a file's lock beside a shared one: %v", err)
+		}
 		if _, err := f.TryLock(dir+"/b", true); !errors.Is(err, ErrLocked) {
 			t.Errorf("an exclusive lock beside a shared one: %v", err)
 		}
 		two.Release()
+		if err := file.Lock(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.TryLock(dir+"/b", false); !errors.Is(err, ErrLocked) {
+			t.Errorf("a shared lock beside a file's: %v", err)
+		}
+		file.Unlock()
+		if l, err := f.TryLock(dir+"/b", true); err != nil {
+			t.Error(err)
+		} else {
+			l.Release()
+		}
 	})
 }
 

@@ -236,6 +236,20 @@ func (f *osFile) Stat() (Info, error) {
 	return info(&st), nil
 }
 
+// Lock implements File.
+func (f *osFile) Lock() error {
+	err := retry(func() error { return unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if err == unix.EWOULDBLOCK {
+		err = ErrLocked
+	}
+	return pathError("lock", f.name, err)
+}
+
+// Unlock implements File.
+func (f *osFile) Unlock() error {
+	return pathError("unlock", f.name, retry(func() error { return unix.Flock(f.fd, unix.LOCK_UN) }))
+}
+
 // Close closes the file. It is not repeated on EINTR: on Linux the descriptor is gone by then.
 func (f *osFile) Close() error {
 	fd := f.fd
