@@ -82,7 +82,7 @@ func (r *reader) look() {
 // read fills m; the errors are those of Read.
 func (r *reader) read(m *Message, e Entry) error {
 	*m = Message{Entry: e}
-	f, err := r.s.fs.Open(r.s.path(e.State.dir(), e.Name))
+	f, err := r.s.fs.Open(r.s.file(e.State.dir(), e.Name))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return ErrGone
@@ -113,10 +113,10 @@ func (r *reader) read(m *Message, e Entry) error {
 
 // envelope reads the envelope at the start of a queue file, which should have the given size.
 func (r *reader) envelope(f fsys.File, size int64) (e Envelope, t Traits, n int, err error) {
-	for have := 0; ; {
+	for have := 0; int64(have) < min(size, maxEnvelope); {
 		room := r.room(have)
 		// A file as large as its name says is read in one call: nobody looks for its end.
-		room = room[:min(int64(len(room)), max(size-int64(have), 1))]
+		room = room[:min(int64(len(room)), size-int64(have))]
 		m, err := f.ReadAt(room, int64(have))
 		have += m
 		if err != nil && err != io.EOF {
@@ -126,10 +126,11 @@ func (r *reader) envelope(f fsys.File, size int64) (e Envelope, t Traits, n int,
 		if perr != nil || n >= 0 {
 			return e, t, n, perr
 		}
-		if err == io.EOF || have >= maxEnvelope {
-			return e, t, 0, fmt.Errorf("%w: it does not end", errEnvelope)
+		if err == io.EOF {
+			break
 		}
 	}
+	return e, t, 0, fmt.Errorf("%w: it does not end", errEnvelope)
 }
 
 // room is the free part of the buffer behind the first n bytes; the buffer grows when there is none.
@@ -142,7 +143,7 @@ func (r *reader) room(n int) []byte {
 
 // journal reads what happened to a message; no journal is the zero History.
 func (r *reader) journal(id ID, rcpts int) (History, error) {
-	f, err := r.s.fs.Open(r.s.path(journalDir, string(id)))
+	f, err := r.s.fs.Open(r.s.file(journalDir, string(id)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return History{}, nil
 	}

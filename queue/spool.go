@@ -130,6 +130,9 @@ func (s *Spool) path(elem ...string) string {
 	return p
 }
 
+// file is path for a file in one of the directories, in the fewest steps.
+func (s *Spool) file(dir, name string) string { return s.root + "/" + dir + "/" + name }
+
 // Root is the spool's directory, for display.
 func (s *Spool) Root() string { return s.root }
 
