@@ -61,10 +61,13 @@ func appendRcpts(b []byte, key string, m *queue.Message, done bool) []byte {
 	b = append(appendKey(b, key), '[')
 	empty := len(b)
 	for i := range m.Envelope.Rcpts {
-		if m.History.Done(i) == done {
-			b = append(b, ", "[:min(2, len(b)-empty)]...)
-			b = appendRcpt(b, m, i)
+		if m.History.Done(i) != done {
+			continue
 		}
+		if len(b) > empty {
+			b = append(b, ", "...)
+		}
+		b = appendRcpt(b, m, i)
 	}
 	if done && len(b) == empty {
 		return b[:start]
@@ -74,12 +77,15 @@ func appendRcpts(b []byte, key string, m *queue.Message, done bool) []byte {
 
 func appendRcpt(b []byte, m *queue.Message, i int) []byte {
 	last, tried := m.History.Last(i)
-	word := "waiting"
+	word, why := "waiting", "delay_reason"
 	if tried {
 		word = last.Kind.String()
 	}
+	if m.History.Done(i) {
+		why = "text"
+	}
 	b = appendString(append(b, '{'), "address", m.Envelope.Rcpts[i].Address)
-	b = appendString(b, "delay_reason", reason(&last))
+	b = appendString(b, why, reason(&last))
 	b = appendString(b, "status", word)
 	if last.Reply != 0 {
 		b = appendInt(b, "reply", int64(last.Reply))
@@ -120,7 +126,9 @@ func appendString(b []byte, key, value string) []byte {
 	return appendQuoted(appendKey(b, key), value)
 }
 
-func appendInt(b []byte, key string, n int64) []byte { return strconv.AppendInt(appendKey(b, key), n, 10) }
+func appendInt(b []byte, key string, n int64) []byte {
+	return strconv.AppendInt(appendKey(b, key), n, 10)
+}
 
 // appendTime adds a member in Unix seconds unless the time is zero.
 func appendTime(b []byte, key string, t time.Time) []byte {

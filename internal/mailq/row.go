@@ -21,14 +21,20 @@ func (p *rows) message(m *queue.Message) error {
 
 // lost shows a message that was counted but cannot be read.
 func (p *rows) lost(e queue.Entry, err error) error {
-	row := compat.Row{ID: string(e.ID), Size: e.Size, Total: e.Size, Arrival: e.ID.Time(), Sender: "(damaged queue file)"}
+	row := compat.Row{ID: string(e.ID), Size: e.Size, Total: e.Size, Sender: "(damaged queue file)"}
 	if e.State == queue.Corrupt {
 		row.ID = e.Name
+	}
+	if id, err := queue.ParseID(row.ID[:min(len(row.ID), len(anyID))]); err == nil {
+		row.Arrival = id.Time()
 	}
 	row.Gone = errors.Is(err, queue.ErrGone)
 	row.Lost = !row.Gone
 	return p.layout.Row(&row)
 }
+
+// anyID is as long as every queue ID.
+const anyID = "0000000000000ZZZZ"
 
 func (p *rows) end() error { return p.layout.End() }
 
