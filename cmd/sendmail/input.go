@@ -11,53 +11,79 @@ import (
 )
 
 // keepLimit is how much of a message is kept in memory for a dead.letter.
-const keepLimit = 8 << 20
+const keepLimit = 2 << 20
 
-// input is standard input that a signal can cut short, and that remembers what was read.
+// quickLimit is how much is read before signals matter: what a draft keeps in memory.
+const quickLimit = 32 << 10
+
+// input is standard input that a signal can cut short, and that remembers what was read. Until quickLimit nothing
+// is in the spool, so a signal may simply end the program; from there on reading goes through another goroutine,
+// so that the draft can be taken back.
 type input struct {
-	from    io.Reader
+	from    *os.File
+	read    int64
 	signals chan os.Signal
 	ask     chan []byte // a buffer to read into
-	got     chan read   // and what came of it
+	got     chan result // and what came of it
+	stopped error       // the signal that ended the reading
 	kept    []byte
 	lost    bool // more was read than is kept
 }
 
-type read struct {
+type result struct {
 	n   int
 	err error
 }
 
-func newInput(from io.Reader) *input {
-	in := &input{from: from, signals: make(chan os.Signal, 1), ask: make(chan []byte), got: make(chan read, 1)}
-	signal.Notify(in.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		for buf := range in.ask {
-			n, err := from.Read(buf)
-			in.got <- read{n, err}
-		}
-	}()
-	return in
-}
+func newInput(from *os.File) *input { return &input{from: from} }
 
 // Read reads, unless a signal comes first: then the message is not accepted, and nothing of it may stay.
 func (in *input) Read(p []byte) (int, error) {
-	select {
-	case s := <-in.signals:
-		return 0, in.cut(s)
-	default:
+	r := in.next(p)
+	in.read += int64(r.n)
+	in.keep(p[:r.n])
+	return r.n, r.err
+}
+
+func (in *input) next(p []byte) (r result) {
+	if in.stopped != nil {
+		return result{0, in.stopped}
+	}
+	if in.read < quickLimit {
+		r.n, r.err = in.from.Read(p[:min(len(p), quickLimit)])
+		return in.explain(r)
+	}
+	if in.ask == nil {
+		in.watch()
 	}
 	in.ask <- p
 	select {
-	case r := <-in.got:
-		in.keep(p[:r.n])
-		if r.err != nil && r.err != io.EOF {
-			r.err = status.Fail("sendmail", status.ExitIOErr, "cannot read the message from standard input", unwrapPath(r.err))
-		}
-		return r.n, r.err
+	case r = <-in.got:
+		return in.explain(r)
 	case s := <-in.signals:
-		return 0, in.cut(s)
+		in.stopped = in.cut(s)
+		return result{0, in.stopped}
 	}
+}
+
+// watch makes signals end the reading and not the program.
+func (in *input) watch() {
+	in.signals = make(chan os.Signal, 1)
+	in.ask, in.got = make(chan []byte), make(chan result, 1)
+	signal.Notify(in.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for buf := range in.ask {
+			n, err := in.from.Read(buf)
+			in.got <- result{n, err}
+		}
+	}()
+}
+
+func (in *input) explain(r result) result {
+	if r.err != nil && r.err != io.EOF {
+		r.err = status.Fail("sendmail", status.ExitIOErr, "cannot read the message from standard input", unwrapPath(r.err))
+	}
+	return r
 }
 
 func (in *input) cut(s os.Signal) error {
@@ -65,17 +91,20 @@ func (in *input) cut(s os.Signal) error {
 }
 
 func (in *input) keep(p []byte) {
-	if len(in.kept)+len(p) > keepLimit {
-		in.lost = true
+	if in.lost = in.lost || len(in.kept)+len(p) > keepLimit; in.lost {
+		in.kept = nil
 		return
 	}
 	in.kept = append(in.kept, p...)
 }
 
+// drainLimit is how much of a refused message is still read.
+const drainLimit = 64 << 20
+
 // drain reads what is left of a message that was refused, for its dead.letter, and so that the program which
 // writes it does not die of a broken pipe.
 func (in *input) drain() {
-	io.CopyBuffer(io.Discard, struct{ io.Reader }{in}, make([]byte, 32<<10))
+	io.CopyBuffer(io.Discard, io.LimitReader(in, drainLimit), make([]byte, 32<<10))
 }
 
 func unwrapPath(err error) error {
