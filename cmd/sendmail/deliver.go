@@ -13,13 +13,17 @@ import (
 	"postrider/queue"
 )
 
-// deliver accepts a message from standard input, and has it delivered as the delivery mode says.
-func (p *program) deliver(spool *queue.Spool) error {
+// deliver accepts a message from standard input, and has it delivered as the delivery mode says. When the spool
+// could not be opened the message is refused with that error.
+func (p *program) deliver(spool *queue.Spool, closed error) error {
 	p.openLog()
 	in := newInput(p.in)
 	o, err := p.options()
 	if err != nil {
 		return err
+	}
+	if closed != nil {
+		return p.refuse(in, o, closed)
 	}
 	var from io.Reader = in
 	if p.inv.Mode == compat.Rmail {

@@ -26,11 +26,7 @@ func (p *program) refuse(in *input, o submit.Options, err error) error {
 		from = *o.From
 	}
 	p.log.Refused(from, o.User.UID, st.Code(), st.Text())
-	if len(in.kept) == 0 && !in.lost {
-		in = nil // nothing was read, so there is nothing to save or return
-	} else {
-		in.drain()
-	}
+	in = p.whole(in)
 	switch p.inv.ErrorMode {
 	case 'q':
 		return silent{st.Exit()}
@@ -52,6 +48,21 @@ func (p *program) refuse(in *input, o submit.Options, err error) error {
 	p.fail(st)
 	p.deadLetter(in, o)
 	return silent{st.Exit()}
+}
+
+// whole reads to the end of a message that was refused. It returns nil when there is nothing to save or return: a
+// signal ended the reading, or nothing was read and nothing need come, as the caller named no recipient or is at a
+// terminal.
+func (p *program) whole(in *input) *input {
+	untouched := len(in.kept) == 0 && !in.lost
+	if in.stopped != nil || untouched && (len(p.inv.Recipients) == 0 || in.interactive()) {
+		return nil
+	}
+	in.drain()
+	if len(in.kept) == 0 && !in.lost {
+		return nil
+	}
+	return in
 }
 
 // write tells the caller's terminal.
@@ -125,7 +136,8 @@ func (p *program) deadLetter(in *input, o submit.Options) {
 	fmt.Fprintf(p.err, "%s... Saved message in %s\n", path, path)
 }
 
-func homeDir(uid int) string {
+// homeDir is the home of a user by the password file, not by what the environment says: dead.letter holds mail.
+var homeDir = func(uid int) string {
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil && filepath.IsAbs(u.HomeDir) {
 		return u.HomeDir
 	}
@@ -134,7 +146,7 @@ func homeDir(uid int) string {
 
 // appendLetter adds a message to a folder in mbox form. After an error the folder is as it was.
 func appendLetter(path, user string, message []byte, now time.Time) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
 	}
@@ -159,6 +171,9 @@ func appendLetter(path, user string, message []byte, now time.Time) error {
 	b.WriteByte('\n')
 	if _, err := f.Write(b.Bytes()); err != nil {
 		f.Truncate(st.Size())
+		if st.Size() == 0 {
+			os.Remove(path)
+		}
 		return err
 	}
 	return f.Sync()

@@ -2,12 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"postrider/internal/status"
 )
 
 // keepLimit is how much of a message is kept in memory for a dead.letter.
@@ -61,7 +60,7 @@ func (in *input) next(p []byte) (r result) {
 	case r = <-in.got:
 		return in.explain(r)
 	case s := <-in.signals:
-		in.stopped = in.cut(s)
+		in.stopped = fmt.Errorf("interrupted (%v); nothing was queued", s)
 		return result{0, in.stopped}
 	}
 }
@@ -81,13 +80,9 @@ func (in *input) watch() {
 
 func (in *input) explain(r result) result {
 	if r.err != nil && r.err != io.EOF {
-		r.err = status.Fail("sendmail", status.ExitIOErr, "cannot read the message from standard input", unwrapPath(r.err))
+		r.err = unwrapPath(r.err)
 	}
 	return r
-}
-
-func (in *input) cut(s os.Signal) error {
-	return status.Fail("sendmail", status.ExitTempFail, "interrupted while reading the message; nothing was queued", errors.New(s.String()))
 }
 
 func (in *input) keep(p []byte) {
@@ -96,6 +91,12 @@ func (in *input) keep(p []byte) {
 		return
 	}
 	in.kept = append(in.kept, p...)
+}
+
+// interactive tells whether a person writes the message, or nobody does.
+func (in *input) interactive() bool {
+	st, err := in.from.Stat()
+	return err != nil || st.Mode()&os.ModeCharDevice != 0
 }
 
 // drainLimit is how much of a refused message is still read.

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,9 @@ func run(argv []string, in *os.File, out, errw io.Writer) int {
 		return p.fail(err)
 	}
 	p.inv = inv
+	if inv.CRLF {
+		p.out, p.err = crlf{out}, crlf{errw}
+	}
 	for _, w := range inv.Warnings {
 		p.say("%s", w)
 	}
@@ -49,6 +53,16 @@ type program struct {
 	out  io.Writer
 	err  io.Writer
 	name string
+}
+
+// crlf ends lines as the network does.
+type crlf struct{ io.Writer }
+
+func (w crlf) Write(p []byte) (int, error) {
+	if _, err := w.Writer.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // say prints a line for whoever called us.
@@ -109,6 +123,9 @@ func (p *program) work() (err error) {
 	}
 	if p.inv.Debug != "" {
 		fmt.Fprintf(p.out, "postrider sendmail %s, configuration %q, spool %q\n", version, p.cfg.Path, p.cfg.Spool)
+		for _, option := range p.inv.Ignored {
+			fmt.Fprintf(p.out, "ignored %s\n", option)
+		}
 	}
 	switch p.inv.Mode {
 	case compat.CheckConfig:
@@ -119,6 +136,9 @@ func (p *program) work() (err error) {
 		}
 	}
 	spool, err := queue.Open(p.cfg.Spool, queue.Options{})
+	if p.inv.Mode == compat.Deliver || p.inv.Mode == compat.Rmail {
+		return p.deliver(spool, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -127,10 +147,8 @@ func (p *program) work() (err error) {
 		return p.list(spool)
 	case compat.CountQueue:
 		return p.count(spool)
-	case compat.QueueRun:
-		return p.quarantine(spool)
 	}
-	return p.deliver(spool)
+	return p.quarantine(spool)
 }
 
 // configure loads the configuration. What -C names is data of whoever wrote our command line, so it may not make

@@ -20,7 +20,7 @@ type silent struct{ exit int }
 func (s silent) Error() string { return fmt.Sprintf("exit status %d", s.exit) }
 
 // sibling is the path of another of our programs, which lies beside this one or, in an installation, in the
-// libexec directory.
+// libexec directory. A link to sendmail itself, as newaliases often is, is not that program: it would call us again.
 func sibling(name string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -29,13 +29,17 @@ func sibling(name string) (string, error) {
 	if real, err := filepath.EvalSymlinks(self); err == nil {
 		self = real
 	}
+	own, err := os.Stat(self)
+	if err != nil {
+		return "", err
+	}
 	dirs := []string{filepath.Dir(self)}
 	if libexec != "" {
 		dirs = append(dirs, libexec)
 	}
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name)
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && !os.SameFile(st, own) {
 			return path, nil
 		}
 	}
