@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"postrider/internal/status"
+	"postrider/queue"
+)
+
+// flush has messages tried now by the program queuerun, all or those that are named.
+func (p *program) flush(c *cli.Context) error {
+	ids, err := p.ids(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	s, cfg, err := p.open(c)
+	if err != nil {
+		return err
+	}
+	args := []string{"--all"}
+	if c.Args().Present() {
+		if args, err = p.waiting(s, ids); err != nil || len(args) == 0 {
+			return err
+		}
+	}
+	// In the background it runs in another directory.
+	for _, f := range []struct{ flag, path string }{{"--config=", cfg.Path}, {"--spool=", setting(c, "spool")}} {
+		if f.path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(f.path)
+		if err != nil {
+			return err
+		}
+		args = append(args, f.flag+abs)
+	}
+	return p.queuerun(args, c.Bool("wait"))
+}
+
+// waiting are the options that select the messages of ids that a queue run would try.
+func (p *program) waiting(s *queue.Spool, ids []queue.ID) (args []string, err error) {
+	err = p.each(s, selection{ids: ids}, func(m *queue.Message) error {
+		if m.State == queue.Held {
+			p.complain(status.ExitUnavailable, "%s is held: \"mailq release %s\" lets it go", m.ID, m.ID)
+		} else {
+			args = append(args, "--id="+string(m.ID))
+		}
+		return nil
+	})
+	return args, err
+}
+
+// queuerun starts the program, to its end or to live on without us.
+func (p *program) queuerun(args []string, wait bool) error {
+	path, err := p.sibling("queuerun")
+	if err != nil {
+		return status.Fail("mailq", status.ExitUnavailable, "cannot start queuerun", err)
+	}
+	cmd := exec.Command(path, args...)
+	if wait {
+		cmd.Stdout, cmd.Stderr = p.out, p.err
+		err = cmd.Run()
+	} else {
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		err = cmd.Start()
+	}
+	var failed *exec.ExitError
+	switch {
+	case errors.As(err, &failed) && failed.ExitCode() >= 0:
+		return exitStatus(failed.ExitCode())
+	case err != nil:
+		return status.Fail("mailq", status.ExitUnavailable, "cannot run queuerun", err)
+	}
+	return nil
+}
+
+// libexec is where "make install" puts the programs that nobody calls by hand; set when the program is built.
+var libexec = ""
+
+// sibling is the path of another of our programs: beside this one, or in the directory libexec.
+func sibling(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err = os.Stat(path); err != nil && libexec != "" {
+		path = filepath.Join(libexec, name)
+		_, err = os.Stat(path)
+	}
+	return path, err
+}
