@@ -8,7 +8,7 @@
 //	hold/     held by the administrator: ID,S=size
 //	corrupt/  not a whole queue file; never fatal, never deleted here: as found
 //	journal/  what happened to a message after it was accepted: ID
-//	hosts/    next hops that are failing
+//	hosts/    next hops that could not be reached: the next hop, escaped
 //	lock      held by the daemon that runs the queue
 //
 // One file is one message: an envelope of "field: value" lines, an empty line, and the message as it goes over
@@ -46,6 +46,11 @@
 // so that no power cut brings back the message without its record. A message that was finished in one
 // transaction has no journal, and if the power fails before the file system writes the unlinking out, it comes
 // back and is delivered again: that is the one window in which a message is doubled.
+//
+// # Hints
+//
+// A file in hosts/ tells runs that others could not reach a next hop (FailHost, ClearHost). It is a hint: nothing of
+// it is synced, and losing it costs one connection attempt.
 //
 // # Rules
 //

@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"fmt"
-	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
@@ -76,14 +75,13 @@ func appendRecord(b []byte, r *Record) []byte {
 	line = appendParam(line, "relay", r.Relay)
 	line = appendParam(line, "id", string(r.ID))
 	line = appendParam(line, "text", r.Text)
-	return fmt.Appendf(b, "%08x %s\n", crc32.ChecksumIEEE(line), line)
+	return appendChecked(b, line)
 }
 
 // parseRecord reads a line of a journal; false when it is torn or foreign.
 func parseRecord(line string) (r Record, ok bool) {
-	sum, rest, ok := strings.Cut(line, " ")
-	want, err := strconv.ParseUint(sum, 16, 32)
-	if !ok || err != nil || len(sum) != 8 || crc32.ChecksumIEEE([]byte(rest)) != uint32(want) {
+	rest, ok := cutChecked(line)
+	if !ok {
 		return r, false
 	}
 	when, rest, _ := strings.Cut(rest, " ")

@@ -20,8 +20,8 @@ type Recovered struct {
 }
 
 // Recover cleans a spool when a runner starts: drafts of writers that are gone, journals whose message is gone,
-// and names that no queue file has. It may run beside everything else. It goes on after an error and returns
-// the first.
+// names that no queue file has, and notes on next hops that are older than a day. It may run beside everything
+// else. It goes on after an error and returns the first.
 func (s *Spool) Recover() (r Recovered, first error) {
 	keep := func(err error) {
 		if first == nil && err != nil {
@@ -48,21 +48,24 @@ func (s *Spool) Recover() (r Recovered, first error) {
 	n, err := s.sweepJournals()
 	r.Journals = n
 	keep(err)
+	_, err = s.sweepHosts(hostAge)
+	keep(err)
 	return r, first
 }
 
-func (s *Spool) stale(path string) (bool, error) {
+// stale tells whether a file has not been written to for longer than age.
+func (s *Spool) stale(path string, age time.Duration) (bool, error) {
 	st, err := s.fs.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil && s.now().Sub(st.ModTime) > staleAge, err
+	return err == nil && s.now().Sub(st.ModTime) > age, err
 }
 
 // sweepDraft removes a draft that is old and that nobody holds.
 func (s *Spool) sweepDraft(name string) (bool, error) {
 	path := s.path(tmpDir, name)
-	if old, err := s.stale(path); !old || err != nil {
+	if old, err := s.stale(path, staleAge); !old || err != nil {
 		return false, err
 	}
 	lock, err := s.fs.TryLock(path, true)
@@ -82,7 +85,7 @@ func (s *Spool) sweepDraft(name string) (bool, error) {
 func (s *Spool) sweepJournals() (int, error) {
 	orphans := map[ID]bool{}
 	err := s.fs.ReadDir(s.path(journalDir), func(name string) error {
-		old, err := s.stale(s.path(journalDir, name))
+		old, err := s.stale(s.path(journalDir, name), staleAge)
 		if old && validID(name) {
 			orphans[ID(name)] = true
 		}

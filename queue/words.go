@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"fmt"
+	"hash/crc32"
 	"strconv"
 	"strings"
 )
@@ -84,4 +86,16 @@ func params(s string, fn func(key, value string)) bool {
 		fn(key, value)
 	}
 	return true
+}
+
+// appendChecked writes a line with a checksum before it.
+func appendChecked(b, line []byte) []byte {
+	return fmt.Appendf(b, "%08x %s\n", crc32.ChecksumIEEE(line), line)
+}
+
+// cutChecked takes the checksum off a line; false when it is not the line's.
+func cutChecked(line string) (rest string, ok bool) {
+	sum, rest, ok := strings.Cut(line, " ")
+	want, err := strconv.ParseUint(sum, 16, 32)
+	return rest, ok && err == nil && len(sum) == 8 && crc32.ChecksumIEEE([]byte(rest)) == uint32(want)
 }
