@@ -19,43 +19,13 @@ type silent struct{ exit int }
 
 func (s silent) Error() string { return fmt.Sprintf("exit status %d", s.exit) }
 
-// sibling is the path of another of our programs, which lies beside this one or, in an installation, in the
-// libexec directory. A link to sendmail itself, as newaliases often is, is not that program: it would call us again.
-func sibling(name string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(self); err == nil {
-		self = real
-	}
-	own, err := os.Stat(self)
-	if err != nil {
-		return "", err
-	}
-	dirs := []string{filepath.Dir(self)}
-	if libexec != "" {
-		dirs = append(dirs, libexec)
-	}
-	for _, dir := range dirs {
-		path := filepath.Join(dir, name)
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && !os.SameFile(st, own) {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s: %w", filepath.Join(dirs[0], name), fs.ErrNotExist)
-}
-
-// libexec is where make install puts the programs that nobody calls by hand; set when the program is built.
-var libexec = ""
-
 func unavailable(name string, err error) error {
 	return status.Fail("sendmail", status.ExitUnavailable, "cannot start "+name, err)
 }
 
 // exec becomes another program; it returns only when that fails.
 func (p *program) exec(name string, args ...string) error {
-	path, err := sibling(name)
+	path, err := sibling.Path(name)
 	if err != nil {
 		return unavailable(name, err)
 	}
@@ -65,7 +35,7 @@ func (p *program) exec(name string, args ...string) error {
 
 // start starts another program that outlives us. It has a session of its own and none of our descriptors.
 func (p *program) start(name string, args ...string) error {
-	path, err := sibling(name)
+	path, err := sibling.Path(name)
 	if err != nil {
 		return unavailable(name, err)
 	}
@@ -87,7 +57,7 @@ func (p *program) start(name string, args ...string) error {
 
 // wait runs another program to its end.
 func (p *program) wait(name string, args ...string) error {
-	path, err := sibling(name)
+	path, err := sibling.Path(name)
 	if err != nil {
 		return unavailable(name, err)
 	}

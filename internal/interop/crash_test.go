@@ -5,9 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -303,20 +301,12 @@ func (c *crash) checkNextHop(n int, must bool, doubled map[string]int) {
 
 // maildir counts the copies of each message in the Maildir.
 func (c *crash) maildir() map[int]int {
-	files, err := filepath.Glob(c.path("Maildir/new/*"))
-	if err != nil {
-		c.Fatal(err)
-	}
 	copies := map[int]int{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			c.Fatal(err)
-		}
-		_, message, _ := strings.Cut(string(text), "\nReceived: ")
+	for _, text := range c.mailbox() {
+		_, message, _ := strings.Cut(text, "\nReceived: ")
 		n, err := c.whole(wire("Received: " + message))
 		if err != nil {
-			c.Errorf("%s: %v", file, err)
+			c.Errorf("in the Maildir: %v\n%s", err, text)
 			continue
 		}
 		copies[n]++

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -172,4 +173,41 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// mailbox is the messages in the Maildir.
+func (in *installation) mailbox() (texts []string) {
+	in.Helper()
+	files, err := filepath.Glob(in.path("Maildir/new/*"))
+	if err != nil {
+		in.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			in.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
+}
+
+// logged is the lines of the log that have the queue ID which the expression finds.
+func (in *installation) logged(id *regexp.Regexp) string {
+	in.Helper()
+	log, err := os.ReadFile(in.path("log"))
+	if err != nil {
+		in.Fatal(err)
+	}
+	m := id.FindSubmatch(log)
+	if m == nil {
+		in.Fatalf("%v is not in the log:\n%s", id, log)
+	}
+	var lines strings.Builder
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, string(m[1])) {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
 }
