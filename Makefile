@@ -17,7 +17,7 @@ GO          = go
 VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PROGRAMS    = sendmail mailq queuerun postrider
 PAGES       = $(wildcard man/*.[1-8])
-LDFLAGS     = -s -w -X main.version=$(VERSION) -X main.libexec=$(LIBEXECDIR)
+LDFLAGS     = -s -w -X main.version=$(VERSION) -X postrider/internal/sibling.Libexec=$(LIBEXECDIR)
 BUILD       = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    = 10s
@@ -64,10 +64,10 @@ demo: build
 
 install: build
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
-	install -m 755 bin/sendmail bin/postrider $(DESTDIR)$(SBINDIR)
-	install -m 755 bin/queuerun $(DESTDIR)$(LIBEXECDIR)
+	install -m 755 bin/sendmail bin/queuerun bin/postrider $(DESTDIR)$(SBINDIR)
 	install -m 755 bin/mailq $(DESTDIR)$(BINDIR)
 	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(LIBDIR)/sendmail
+	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(BINDIR)/mailq $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 etc/postrider.toml $(DESTDIR)$(DOCDIR)
 	for page in $(PAGES); do \
 		dir=$(DESTDIR)$(MANDIR)/man$${page##*.}; install -d $$dir; install -m 644 $$page $$dir; \

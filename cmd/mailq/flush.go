@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -79,24 +78,4 @@ func (p *program) queuerun(args []string, wait bool) error {
 		return status.Fail("mailq", status.ExitUnavailable, "cannot run queuerun", err)
 	}
 	return nil
-}
-
-// libexec is where "make install" puts the programs that nobody calls by hand; set when the program is built.
-var libexec = ""
-
-// sibling is the path of another of our programs: beside this one, or in the directory libexec.
-func sibling(name string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(self); err == nil {
-		self = real
-	}
-	path := filepath.Join(filepath.Dir(self), name)
-	if _, err = os.Stat(path); err != nil && libexec != "" {
-		path = filepath.Join(libexec, name)
-		_, err = os.Stat(path)
-	}
-	return path, err
 }

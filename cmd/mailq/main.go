@@ -18,6 +18,7 @@ import (
 
 	"postrider/internal/config"
 	"postrider/internal/maillog"
+	"postrider/internal/sibling"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -29,7 +30,7 @@ func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is main with its surroundings passed in; it returns a sysexits status.
 func run(argv []string, in io.Reader, out, errw io.Writer) int {
-	p := &program{in: in, out: out, err: errw, now: time.Now, sibling: sibling}
+	p := &program{in: in, out: out, err: errw, now: time.Now, sibling: sibling.Path}
 	return p.run(argv)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"postrider/internal/sibling"
 	"postrider/queue"
 )
 
@@ -23,12 +24,12 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "mailq" {
 		os.Exit(m.Run())
 	}
-	libexec = os.Getenv("LIBEXEC")
+	sibling.Libexec = os.Getenv("LIBEXEC")
 	now, err := time.Parse(time.RFC3339, os.Getenv("CLOCK"))
 	if err != nil {
 		main()
 	}
-	p := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: func() time.Time { return now }, sibling: sibling}
+	p := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: func() time.Time { return now }, sibling: sibling.Path}
 	os.Exit(p.run(os.Args))
 }
 

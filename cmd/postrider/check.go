@@ -96,9 +96,11 @@ func (k *checker) configuration() []finding {
 func (k *checker) programs() []finding {
 	var list []finding
 	for _, name := range []string{"sendmail", "mailq", "queuerun"} {
-		path := k.program(name)
-		if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
-			list = append(list, finding{fail, "program " + path + " is missing or cannot be run", "install all programs in one directory"})
+		path, err := k.program(name)
+		if err != nil {
+			list = append(list, finding{fail, "program " + name + " is missing", "install all programs together"})
+		} else if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
+			list = append(list, finding{fail, "program " + path + " cannot be run", "run: chmod 755 " + path})
 		}
 	}
 	if len(list) == 0 {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"postrider/internal/config"
 	"postrider/internal/dns"
 	"postrider/internal/route"
+	"postrider/internal/sibling"
 	"postrider/internal/status"
 )
 
@@ -31,11 +31,11 @@ type app struct {
 	uid        int
 	users      route.Users
 	resolver   func() (dns.Resolver, error)
-	program    func(name string) string // the path of a program of the same installation
-	terminal   bool                     // somebody can be asked
-	readSecret func() (string, error)   // reads a line from the terminal without showing it
-	sleep      func(time.Duration)      // between two looks at the queue
-	chown      func(string, int) error  // gives a secret to the mail system's user
+	program    func(name string) (string, error) // the path of a program of the same installation
+	terminal   bool                              // somebody can be asked
+	readSecret func() (string, error)            // reads a line from the terminal without showing it
+	sleep      func(time.Duration)               // between two looks at the queue
+	chown      func(string, int) error           // gives a secret to the mail system's user
 }
 
 // system is the program in the real surroundings.
@@ -46,21 +46,12 @@ func system(in *os.File, out, errw io.Writer) *app {
 		uid:        os.Getuid(),
 		users:      route.NewPasswd("/etc/passwd"),
 		resolver:   dns.System,
-		program:    sibling,
+		program:    sibling.Path,
 		terminal:   term.IsTerminal(int(in.Fd())),
 		readSecret: func() (string, error) { b, err := term.ReadPassword(int(in.Fd())); return string(b), err },
 		sleep:      time.Sleep,
 		chown:      func(path string, uid int) error { return os.Chown(path, uid, -1) },
 	}
-}
-
-// sibling is the path of a program beside this one: the programs of an installation belong together.
-func sibling(name string) string {
-	self, err := os.Executable()
-	if err != nil {
-		return name
-	}
-	return filepath.Join(filepath.Dir(self), name)
 }
 
 // exitStatus ends the program with a status when everything has been said.

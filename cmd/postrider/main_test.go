@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -46,12 +47,11 @@ func testApp() *app {
 		zone, err := os.ReadFile(os.Getenv("ZONE"))
 		return dns.Zone(string(zone)), err
 	}
-	a.program = func(name string) string {
-		path, err := exec.LookPath(name)
-		if err != nil || os.Getenv("PROGRAMS") == "none" {
-			return "/nonexistent/" + name
+	a.program = func(name string) (string, error) {
+		if os.Getenv("PROGRAMS") == "none" {
+			return "", fs.ErrNotExist
 		}
-		return path
+		return exec.LookPath(name)
 	}
 	a.terminal = os.Getenv("TERMINAL") == "1"
 	a.readSecret = func() (string, error) { return os.Getenv("SECRET"), nil }

@@ -148,10 +148,14 @@ func (a *app) outcome(conf config.Config, spool *queue.Spool, id queue.ID, logge
 // exec runs a program of this installation with the configuration conf and returns its exit status. The
 // configuration is named in the environment: what an option names has less power.
 func (a *app) exec(conf config.Config, in io.Reader, name string, args ...string) (int, error) {
-	cmd := exec.Command(a.program(name), args...)
+	path, err := a.program(name)
+	if err != nil {
+		return 0, status.Fail("postrider.setup", status.ExitUnavailable, "cannot run "+name, err)
+	}
+	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "POSTRIDER_CONFIG="+conf.Path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, a.out, a.err
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode(), nil

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"postrider/internal/sibling"
 	"postrider/queue"
 )
 
@@ -28,7 +29,7 @@ var names = []string{"sendmail", "send-mail", "mailq", "newaliases", "hoststat",
 func TestMain(m *testing.M) {
 	if slices.Contains(names, filepath.Base(os.Args[0])) {
 		homeDir = func(int) string { return os.Getenv("HOME") }
-		libexec = os.Getenv("LIBEXEC")
+		sibling.Libexec = os.Getenv("LIBEXEC")
 		main()
 	}
 	os.Exit(m.Run())

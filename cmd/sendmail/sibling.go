@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"postrider/compat"
+	"postrider/internal/sibling"
 	"postrider/internal/status"
 )
 

@@ -25,6 +25,7 @@ type layer struct {
 var layers = map[string]layer{
 	"internal/address": {0, []string{"golang.org/x/net/idna"}},
 	"internal/status":  {0, nil},
+	"internal/sibling": {0, nil},
 	"internal/fsys":    {0, []string{"github.com/gofrs/flock", "golang.org/x/sys"}},
 
 	"internal/config":  {1, []string{"github.com/BurntSushi/toml"}},
