@@ -135,7 +135,8 @@ func (p *program) work() (err error) {
 			return p.queueRun()
 		}
 	}
-	spool, err := queue.Open(p.cfg.Spool, queue.Options{})
+	looking := p.inv.Mode == compat.ListQueue || p.inv.Mode == compat.CountQueue
+	spool, err := queue.Open(p.cfg.Spool, queue.Options{NoCreate: looking})
 	if p.inv.Mode == compat.Deliver || p.inv.Mode == compat.Rmail {
 		return p.deliver(spool, err)
 	}
