@@ -32,6 +32,23 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// mail is what a caller wrote, and what has to come of it at the next hop.
+type mail struct {
+	argv  []string // of sendmail
+	wrote string   // to its standard input
+
+	from  string
+	to    []string
+	edits []string              // pairs of old and new: what sendmail may change in the header
+	added []string              // the fields that sendmail adds, in order, as regular expressions
+	terms func(m receipt) error // what else must hold of the transaction
+}
+
+const (
+	dateField = `Date: \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}`
+	idField   = `Message-ID: <\d{14}\.[0-9A-Z]{17}@interop\.example>`
+)
+
 // recorder is a program that calls our sendmail, and records how it was called.
 func (in *installation) recorder() string {
 	return in.write("recorder", fmt.Sprintf("#!/bin/sh\nfor arg; do printf '%%s\\0' \"$arg\"; done >%[1]s/argv\ntee %[1]s/stdin | %[2]s/sendmail \"$@\"\n", in.dir, in.bin))
@@ -70,7 +87,7 @@ func (in *installation) arrives(want mail) {
 			in.Error(err)
 		}
 	}
-	if err := want.compare(got.Text); err != nil {
+	if err := compare(got.Text, want.wrote, want.edits, want.added); err != nil {
 		in.Errorf("%v\ngot:\n%q\nthe caller wrote:\n%q", err, got.Text, want.wrote)
 	}
 }

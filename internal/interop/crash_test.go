@@ -93,7 +93,7 @@ func (c *crash) whole(text string) (int, error) {
 	if err != nil || n >= len(c.texts) {
 		return 0, fmt.Errorf("Message-ID %s", m[1])
 	}
-	return n, mail{wrote: c.texts[n]}.compare(text)
+	return n, compare(text, c.texts[n], nil, nil)
 }
 
 // chaos submits all messages while queue runs come and go.

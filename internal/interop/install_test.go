@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -163,16 +162,6 @@ func (in *installation) settled() {
 	}
 	log, _ := os.ReadFile(in.path("log"))
 	in.Fatalf("still in the spool: %q\n%s", left, log)
-}
-
-// closedPort is an address of loopback at which nobody listens.
-func closedPort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // mailbox is the messages in the Maildir.

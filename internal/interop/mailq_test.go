@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,4 +70,14 @@ func matching(lines []string, expr string) (found []string) {
 		}
 	}
 	return found
+}
+
+// closedPort is an address of loopback at which nobody listens.
+func closedPort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
