@@ -161,6 +161,37 @@ func TestMissingMessage(t *testing.T) {
 	s.queuerun(0, "--id", id, "--exit-status") // another run has served it
 }
 
+func TestDeadNextHopIsTriedAgainWhenAsked(t *testing.T) {
+	s := newSite(t, nobody)
+	attempts := func() int {
+		spool, err := queue.Open(s.dir+"/spool", queue.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _ := spool.Host("smtp:127.0.0.1:1")
+		return h.Failures
+	}
+	for i, tc := range []struct {
+		args string
+		want int
+	}{
+		{"--id ID", 1},
+		{"--id ID", 1},
+		{"", 1},
+		{"--id ID --exit-status", 2},
+		{"--verbose", 3},
+		{"--all", 4},
+		{"--all --id ID", 5},
+		{"--filter-recipient r.test", 6},
+	} {
+		id := s.submit("bob@r.test")
+		s.queuerun(0, strings.Fields(strings.ReplaceAll(tc.args, "ID", string(id)))...)
+		if got := attempts(); got != tc.want {
+			t.Errorf("%d. queuerun %s: %d attempts, want %d", i, tc.args, got, tc.want)
+		}
+	}
+}
+
 func TestVerboseShowsTheDialogue(t *testing.T) {
 	s := newSite(t, "smtp://"+listen(t))
 	s.submit("bob@r.test")

@@ -35,7 +35,7 @@ var filterFlags = map[string]queuerun.Field{
 
 // selection is which messages the options select. It also checks that the options fit together.
 func selection(c *cli.Context) (queuerun.Selection, error) {
-	sel := queuerun.Selection{All: c.Bool("all"), Held: c.Bool("held")}
+	sel := queuerun.Selection{All: c.Bool("all"), Held: c.Bool("held"), Insist: c.Bool("exit-status") || c.Bool("verbose")}
 	if c.Args().Present() {
 		return sel, usage("unexpected argument %q", status.Clean(c.Args().First(), 80))
 	}

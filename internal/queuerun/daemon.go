@@ -40,7 +40,7 @@ func (r *Runner) Daemon(ctx context.Context, interval time.Duration) error {
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
-	n, end := r.newRun(ctx, Selection{}, max(r.Config.Queue.RetryMin, time.Second), 1<<62)
+	n, end := r.newRun(ctx, Selection{}, 1<<62)
 	defer end()
 	arrivals, err := r.Spool.Watch(ctx)
 	if err != nil {

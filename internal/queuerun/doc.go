@@ -36,7 +36,10 @@
 // Concurrency allows, so that one slow host cannot hold up the others. Sessions stay open for the next message
 // for a few seconds. Messages that find their next hop busy wait by name only, unclaimed. A next hop that no
 // session could be had with is dead: what else wants to go there is deferred for the same reason without
-// another connection, in a daemon for RetryMin, in a single run until its end.
+// another connection, in a daemon until the message that found it dead may be due again, in a single run until its
+// end. If it could not be reached at all the spool gets a note of that (see shared), so that it is dead for other
+// processes too, for as long as for a daemon or until there is a session. A Selection that insists is not put off by
+// the notes of others.
 //
 // When the context ends nothing new is begun; transactions under way have ten seconds to end, and what has ended
 // is recorded.

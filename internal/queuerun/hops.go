@@ -24,10 +24,12 @@ var errBusyHop = errors.New("the next hop is busy")
 // hops are the next hops that this process knows: how many sessions each has, which of them are idle, which
 // messages wait for it, and whether it is dead.
 type hops struct {
-	now    func() time.Time
-	limit  int           // sessions of one next hop
-	dead   time.Duration // how long a next hop is dead; 0: for good
-	unpark func([]item)  // takes messages that waited by name
+	now     func() time.Time
+	limit   int           // sessions of one next hop
+	dead    time.Duration // how long a next hop is dead
+	forGood bool          // it is dead for as long as we live; dead is then for others
+	others  *shared       // what other runs know
+	unpark  func([]item)  // takes messages that waited by name
 
 	mu   sync.Mutex
 	by   map[string]*hop
@@ -42,7 +44,8 @@ type hop struct {
 	idle    []*link
 	blocked []chan *link // claimed attempts that wait for a slot, oldest first
 	parked  []item       // messages that wait by name
-	until   time.Time    // dead until
+	asked   bool         // what the others know of it
+	until   time.Time    // dead until; zero: for good
 	why     *status.Status
 }
 
@@ -68,8 +71,8 @@ func (h *hops) get(key string, window, limit int) *hop {
 }
 
 // deadAt tells why nothing is to be tried; nil when something may.
-func (p *hop) deadAt(now time.Time, forGood bool) *status.Status {
-	if p.why != nil && !forGood && !now.Before(p.until) {
+func (p *hop) deadAt(now time.Time) *status.Status {
+	if p.why != nil && !p.until.IsZero() && !now.Before(p.until) {
 		p.why = nil
 	}
 	return p.why
@@ -84,7 +87,11 @@ func (h *hops) enter(ctx context.Context, key string, patience time.Duration, lo
 	}
 	h.mu.Lock()
 	p := h.get(key, min(window, limit), limit)
-	if why := p.deadAt(h.now(), h.dead == 0); why != nil {
+	if !local && !p.asked {
+		p.asked = true
+		p.until, p.why = h.others.dead(key)
+	}
+	if why := p.deadAt(h.now()); why != nil {
 		h.mu.Unlock()
 		return nil, why
 	}
@@ -131,7 +138,7 @@ func (h *hops) await(ctx context.Context, p *hop, turn chan *link, patience time
 
 func (h *hops) granted(p *hop, l *link) (*slot, error) {
 	h.mu.Lock()
-	why := p.deadAt(h.now(), h.dead == 0)
+	why := p.deadAt(h.now())
 	h.mu.Unlock()
 	if why != nil {
 		h.leave(&slot{p, l}, false)
@@ -209,20 +216,34 @@ func (h *hops) park(key string, it item) {
 	h.unpark(free)
 }
 
-// fail makes a next hop dead.
-func (h *hops) fail(p *hop, why *status.Status) {
+// fail makes a next hop dead. began is when the attempt began that found it so: the time counts from there, so that
+// the next attempt of the same message finds the next hop alive, but half of it is always left.
+func (h *hops) fail(p *hop, why *status.Status, began time.Time) {
 	h.mu.Lock()
-	p.why, p.until, p.window = why, h.now().Add(h.dead), min(firstWindow, p.limit)
+	now := h.now()
+	until := began.Add(h.dead)
+	if least := now.Add(h.dead / 2); until.Before(least) {
+		until = least
+	}
+	first := p.deadAt(now) == nil
+	p.why, p.until, p.window = why, until, min(firstWindow, p.limit)
+	if h.forGood {
+		p.until = time.Time{}
+	}
 	h.mu.Unlock()
+	if first { // of the sessions that were tried at once
+		h.others.failed(p.key, until, why)
+	}
 }
 
-// revive forgets that next hops are dead.
+// revive forgets that next hops are dead, here and in the spool.
 func (h *hops) revive() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, p := range h.by {
 		p.why = nil
 	}
+	h.mu.Unlock()
+	h.others.forget()
 }
 
 // sweep closes sessions that have waited for long enough, forgets next hops of which there is nothing to know, and
@@ -245,7 +266,7 @@ func (h *hops) sweep(now time.Time) {
 		}
 		clear(p.idle[len(keep):])
 		p.idle = keep
-		if p.active+len(p.idle)+len(p.blocked)+len(p.parked) == 0 && p.deadAt(now, h.dead == 0) == nil {
+		if p.active+len(p.idle)+len(p.blocked)+len(p.parked) == 0 && p.deadAt(now) == nil {
 			delete(h.by, key)
 		}
 	}

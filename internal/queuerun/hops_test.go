@@ -20,7 +20,7 @@ func newHops(clk *clock, limit int) (h *hops, freed *[]item) {
 		defer mu.Unlock()
 		*freed = append(*freed, i...)
 	}
-	return &hops{now: clk.Now, limit: limit, by: map[string]*hop{}, unpark: unpark}, freed
+	return &hops{now: clk.Now, limit: limit, forGood: true, by: map[string]*hop{}, unpark: unpark}, freed
 }
 
 func enter(t *testing.T, h *hops) *slot {
@@ -68,7 +68,7 @@ func TestParkedMessagesGoOnAsSlotsBecomeFree(t *testing.T) {
 	if len(*freed) != 1 {
 		t.Errorf("%d went on for one slot", len(*freed))
 	}
-	h.fail(b.hop, refusal(451, status.Code{4, 4, 1}, "down"))
+	h.fail(b.hop, refusal(451, status.Code{4, 4, 1}, "down"), h.now())
 	h.leave(b, false)
 	if len(*freed) != 3 {
 		t.Errorf("%d went on when the next hop died", len(*freed))
@@ -89,16 +89,24 @@ func TestSweepRescuesParkedMessages(t *testing.T) {
 func TestDeadHopLivesAgain(t *testing.T) {
 	clk := newClock()
 	h, _ := newHops(clk, 2)
-	h.dead = time.Minute
-	s := enter(t, h)
-	h.fail(s.hop, refusal(451, status.Code{4, 4, 1}, "down"))
-	h.leave(s, false)
-	clk.add(59 * time.Second)
-	if _, err := h.enter(context.Background(), "x", 0, false); err == nil || err.Error() != "down" {
-		t.Errorf("%v", err)
+	h.dead, h.forGood = time.Minute, false
+	for _, tc := range []struct{ took, dead time.Duration }{
+		{0, time.Minute},
+		{20 * time.Second, 40 * time.Second},
+		{time.Hour, 30 * time.Second},
+	} {
+		s := enter(t, h)
+		began := clk.Now()
+		clk.add(tc.took)
+		h.fail(s.hop, refusal(451, status.Code{4, 4, 1}, "down"), began)
+		h.leave(s, false)
+		clk.add(tc.dead - time.Second)
+		if _, err := h.enter(context.Background(), "x", 0, false); err == nil || err.Error() != "down" {
+			t.Errorf("when it took %v: %v", tc.took, err)
+		}
+		clk.add(time.Second)
+		h.leave(enter(t, h), false)
 	}
-	clk.add(time.Second)
-	enter(t, h)
 }
 
 func TestIdleSessions(t *testing.T) {

@@ -47,7 +47,8 @@ type run struct {
 // does, and after the reports that it gave rise to. The error is the spool's: it could not be read.
 func (r *Runner) Run(ctx context.Context, sel Selection) (Result, error) {
 	r.setup()
-	n, end := r.newRun(ctx, sel, 0, patience)
+	n, end := r.newRun(ctx, sel, patience)
+	n.hops.forGood = true
 	defer end()
 	quiet := len(sel.IDs) > 0
 	if !quiet {
@@ -65,13 +66,14 @@ func (r *Runner) Run(ctx context.Context, sel Selection) (Result, error) {
 }
 
 // newRun prepares a run. end must be called.
-func (r *Runner) newRun(ctx context.Context, sel Selection, dead, patience time.Duration) (n *run, end func()) {
+func (r *Runner) newRun(ctx context.Context, sel Selection, patience time.Duration) (n *run, end func()) {
 	g, cancel := graceful(ctx, grace)
 	n = &run{Runner: r, ctx: ctx, grace: g, sel: sel, started: r.Now(), patience: patience, work: newWork(), rest: map[queue.ID]time.Time{}}
-	total := max(r.Config.Queue.Concurrency, 1)
+	total, dead := max(r.Config.Queue.Concurrency, 1), firstWait(r.Config.Queue)
 	n.hops = &hops{
 		now: r.Now, dead: dead, by: map[string]*hop{},
 		limit:  min(max(r.Config.Queue.HostConcurrency, 1), max(total-total/5, 1)),
+		others: &shared{spool: r.Spool, now: r.Now, most: dead, heed: !sel.insists()},
 		unpark: func(items []item) { n.work.prefer(items, true) },
 	}
 	sweeping, stopSweep := context.WithCancel(context.WithoutCancel(ctx))

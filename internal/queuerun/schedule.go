@@ -24,6 +24,9 @@ func retryAfter(q config.Queue, tries int, random float64) time.Duration {
 	return time.Duration(wait * (1 - jitter/2 + jitter*random))
 }
 
+// firstWait is the least that a message waits after its first attempt, and so how long a next hop is dead.
+func firstWait(q config.Queue) time.Duration { return max(retryAfter(q, 0, 0), time.Second/2) }
+
 // nextDue is when a message is tried again. Nobody waits far beyond the instant at which it expires.
 func nextDue(q config.Queue, now, arrival time.Time, tries int, random float64) time.Time {
 	due := now.Add(retryAfter(q, tries, random))

@@ -34,7 +34,13 @@ type Selection struct {
 	IDs     []queue.ID // only these
 	Held    bool       // those that are held, instead of the others
 	Filters []Filter   // only those that meet, of each field that has filters, at least one (as in Sendmail)
+
+	// Insist has next hops tried that other runs could not reach lately. All, Held and Filters imply it: somebody has
+	// asked for these messages. IDs do not, as they are also how a new message gets its first attempt.
+	Insist bool
 }
+
+func (s *Selection) insists() bool { return s.Insist || s.All || s.Held || len(s.Filters) > 0 }
 
 // states are where the messages are.
 func (s *Selection) states() queue.State {

@@ -88,7 +88,7 @@ func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	case failed != nil && a.ctx.Err() != nil:
 		return nil, a.ctx.Err()
 	case failed != nil:
-		a.hops.fail(s.hop, failed)
+		a.hops.fail(s.hop, failed, a.began)
 		a.settleAll(left, failed)
 		return nil, nil
 	}
@@ -158,6 +158,7 @@ func (a *attempt) send(s *slot, next route.NextHop, m smtp.Message) (res smtp.Re
 			if s.link, failed = a.dial(next, m); failed != nil {
 				return res, failed
 			}
+			a.hops.others.reached(s.hop.key)
 		}
 		res, err := s.link.Send(a.grace, m)
 		if err == nil || !errors.Is(err, smtp.ErrStale) {
@@ -212,7 +213,7 @@ func (a *attempt) dial(next route.NextHop, m smtp.Message) (*link, *status.Statu
 			return &link{Session: s, opened: opened}, nil
 		}
 		if st := status.From(err); i == 0 || st.Class() == status.Temporary || why.Class() == status.Permanent {
-			why = status.New("queuerun.dial", st.Reply(), st.Code(), status.Clean(place(t)+": "+st.Text(), status.MaxText), err)
+			why = whyNot(place(t), st)
 		}
 		if a.ctx.Err() != nil {
 			break
