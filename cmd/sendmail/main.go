@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"postrider/compat"
 	"postrider/internal/config"
@@ -103,11 +104,6 @@ func (p *program) act() error {
 		return err
 	case compat.Verify, compat.AddressTest:
 		return status.Fail("sendmail", status.ExitUnavailable, "this version cannot verify or test addresses; \"postrider explain ADDRESS\" shows where one leads", nil)
-	case compat.HostStatus:
-		_, err := io.WriteString(p.out, "-------------- Hostname --------------- How long ago ---------Results---------\n")
-		return err
-	case compat.PurgeHostStatus:
-		return nil
 	case compat.Newaliases:
 		return p.exec("newaliases")
 	case compat.SMTP, compat.BatchSMTP, compat.Daemon, compat.DaemonForeground:
@@ -135,8 +131,8 @@ func (p *program) work() (err error) {
 			return p.queueRun()
 		}
 	}
-	looking := p.inv.Mode == compat.ListQueue || p.inv.Mode == compat.CountQueue
-	spool, err := queue.Open(p.cfg.Spool, queue.Options{NoCreate: looking})
+	looking := []compat.Mode{compat.ListQueue, compat.CountQueue, compat.HostStatus, compat.PurgeHostStatus}
+	spool, err := queue.Open(p.cfg.Spool, queue.Options{NoCreate: slices.Contains(looking, p.inv.Mode)})
 	if p.inv.Mode == compat.Deliver || p.inv.Mode == compat.Rmail {
 		return p.deliver(spool, err)
 	}
@@ -148,6 +144,10 @@ func (p *program) work() (err error) {
 		return p.list(spool)
 	case compat.CountQueue:
 		return p.count(spool)
+	case compat.HostStatus:
+		return p.hostStatus(spool)
+	case compat.PurgeHostStatus:
+		return spool.ClearHosts()
 	}
 	return p.quarantine(spool)
 }

@@ -51,13 +51,14 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exits,
-			"spool":     spool,
-			"queued":    queued,
-			"ran":       ran,
-			"interrupt": interrupt,
-			"nobody":    nobody,
-			"tmpfs":     tmpfs,
+			"exits":       exits,
+			"spool":       spool,
+			"queued":      queued,
+			"ran":         ran,
+			"unreachable": unreachable,
+			"interrupt":   interrupt,
+			"nobody":      nobody,
+			"tmpfs":       tmpfs,
 		},
 	})
 }
@@ -191,6 +192,18 @@ func queued(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintf(ts.Stdout(), "\n%s", strings.ReplaceAll(string(text), "\r\n", "\n"))
 		return err
 	}))
+}
+
+// unreachable notes in the spool that a next hop cannot be reached.
+//
+//	unreachable mx:x.test 'mx.x.test (192.0.2.1:25)' 'connection refused'
+func unreachable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: unreachable key host reason")
+	}
+	s, err := queue.Open(ts.Getenv("SPOOL"), queue.Options{})
+	ts.Check(err)
+	s.FailHost(queue.Host{Name: args[0], Relay: args[1], Text: args[2], Until: time.Now().Add(time.Minute)})
 }
 
 // ran waits until a program that was started in the background has noted its command line, checks that it is this
