@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -33,18 +34,23 @@ func BenchmarkList(b *testing.B) {
 			b.Run("10000/"+state+"/"+format, func(b *testing.B) { list(b, bin, spool, format) })
 		}
 	}
+	spool := filepath.Join(dir, "large")
+	crowd(b, spool, 100_000, true)
+	b.Run("100000/deferred/postfix", func(b *testing.B) { list(b, bin, spool, "postfix") })
 }
 
 func list(b *testing.B, bin, spool, format string) {
-	var cpu int64
+	var cpu, peak int64
 	for b.Loop() {
 		cmd := exec.Command(bin, "--spool", spool, "--format", format)
 		if err := cmd.Run(); err != nil {
 			b.Fatal(err)
 		}
+		peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 		cpu += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()
 	}
 	b.ReportMetric(float64(cpu)/1000/float64(b.N), "cpu-ms/op")
+	b.ReportMetric(float64(peak)/1024, "peak-MiB")
 }
 
 func TestACrowdIsListedWhole(t *testing.T) {

@@ -51,7 +51,7 @@ const (
 
 // recorder is a program that calls our sendmail, and records how it was called.
 func (in *installation) recorder() string {
-	return in.write("recorder", fmt.Sprintf("#!/bin/sh\nfor arg; do printf '%%s\\0' \"$arg\"; done >%[1]s/argv\ntee %[1]s/stdin | %[2]s/sendmail \"$@\"\n", in.dir, in.bin))
+	return in.write("recorder", fmt.Sprintf("#!/bin/sh\nfor arg; do printf '%%s\\0' \"$arg\"; done >%[1]s/argv\ntee %[1]s/stdin | %[2]s/sendmail \"$@\"\n", in.dir, bin))
 }
 
 // recorded is what the last caller did.

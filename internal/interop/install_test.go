@@ -26,14 +26,17 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	status := m.Run()
-	if bin, err := programs(); err == nil {
+	if bin != "" {
 		os.RemoveAll(bin)
 	}
 	os.Exit(status)
 }
 
-// programs builds the programs as the Makefile does, once, and returns their directory.
-var programs = sync.OnceValues(func() (string, error) {
+// bin is where programs has built the programs.
+var bin string
+
+// programs builds the programs as the Makefile does, once.
+var programs = sync.OnceValue(func() (err error) {
 	// Directories that were read count as inputs of the test, so that its result is not taken from the cache
 	// when a program has changed.
 	filepath.WalkDir("../..", func(_ string, d fs.DirEntry, err error) error {
@@ -42,25 +45,24 @@ var programs = sync.OnceValues(func() (string, error) {
 		}
 		return err
 	})
-	bin, err := os.MkdirTemp("", "postrider-bin.")
-	if err != nil {
-		return "", err
+	if bin, err = os.MkdirTemp("", "postrider-bin."); err != nil {
+		return err
 	}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "postrider/cmd/...")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return bin, nil
+	return nil
 })
 
 // installation is a private one: programs, configuration, spool, mailboxes, and a next hop on loopback.
 type installation struct {
 	*testing.T
-	dir, bin string
-	user     string // who runs the test, and owns the mailbox
-	env      []string
-	next     *receiver
+	dir  string
+	user string // who runs the test, and owns the mailbox
+	env  []string
+	next *receiver
 }
 
 const hostname = "interop.example"
@@ -68,15 +70,14 @@ const hostname = "interop.example"
 // install makes an installation whose next hop takes mail, unless lines of the configuration say otherwise.
 func install(t *testing.T, config ...string) *installation {
 	t.Helper()
-	bin, err := programs()
-	if err != nil {
+	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &installation{T: t, bin: bin, user: me.Username, next: newReceiver(t, nil, nil)}
+	in := &installation{T: t, user: me.Username, next: newReceiver(t, nil, nil)}
 	// Not t.TempDir: a queue run in the background may outlive the test by an instant.
 	in.dir, err = os.MkdirTemp("", "postrider-interop.")
 	if err != nil {
@@ -111,8 +112,8 @@ func (in *installation) write(name, text string) string {
 
 // command is a program of ours or, by its name, of the machine.
 func (in *installation) command(stdin, name string, args ...string) *exec.Cmd {
-	if _, err := os.Stat(filepath.Join(in.bin, name)); err == nil {
-		name = filepath.Join(in.bin, name)
+	if _, err := os.Stat(filepath.Join(bin, name)); err == nil {
+		name = filepath.Join(bin, name)
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Env, cmd.Dir = in.env, in.path("home")
