@@ -59,6 +59,7 @@ type Rcpt struct {
 	Address string // wire form, without angle brackets
 	ORcpt   string // as the ORCPT parameter carried it, "rfc822;..." with xtext; "" when it was not given
 	Notify  Notify
+	NoAlias bool // its aliases are not expanded: it was written "\alice"
 }
 
 // Envelope is what is known of a message beside its text. Strings are data: any bytes are kept.
@@ -76,7 +77,7 @@ type Envelope struct {
 	Proto   string // how it came: "local", "ESMTP", ...
 	Auth    string // AUTH parameter (RFC 4954 section 5) in xtext
 	Tag     string // the submitter's tag for log lines
-	NoAlias bool   // aliases are not expanded
+	NoAlias bool   // no recipient's aliases are expanded
 	extra   []string
 }
 
@@ -121,6 +122,7 @@ func appendEnvelope(b []byte, e *Envelope) []byte {
 		b = appendWord(b, r.Address)
 		b = appendParam(b, "notify", r.Notify.String())
 		b = appendParam(b, "orcpt", r.ORcpt)
+		b = appendParam(b, "noalias", yes(r.NoAlias))
 		b = append(b, '\n')
 	}
 	return append(b, '\n')
@@ -132,12 +134,6 @@ type field struct{ name, value string }
 
 // fields are the optional fields in the order in which they are written.
 func (e *Envelope) fields() []field {
-	yes := func(b bool) string {
-		if b {
-			return "yes"
-		}
-		return ""
-	}
 	uid := ""
 	if e.UID >= 0 {
 		uid = strconv.Itoa(e.UID)
@@ -147,6 +143,14 @@ func (e *Envelope) fields() []field {
 		{"tag", e.Tag}, {"body", e.Body}, {"utf8", yes(e.UTF8)}, {"ret", e.Ret}, {"envid", e.EnvID},
 		{"noalias", yes(e.NoAlias)},
 	}
+}
+
+// yes is the value of a field or parameter that is there when it is true.
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
 }
 
 var errEnvelope = fmt.Errorf("not a queue file's envelope")
@@ -271,6 +275,8 @@ func (e *Envelope) addRcpt(value string) bool {
 			r.Notify, _ = ParseNotify(value)
 		case "orcpt":
 			r.ORcpt = value
+		case "noalias":
+			r.NoAlias = value == "yes"
 		}
 	})
 	e.Rcpts = append(e.Rcpts, r)

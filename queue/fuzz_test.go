@@ -11,6 +11,7 @@ func FuzzEnvelope(f *testing.F) {
 	e := testEnvelope("bob@r.test", "carol@r.test")
 	f.Add(appendEnvelope(nil, &e))
 	f.Add([]byte("version: 1\nmeasured: 8bit=true\narrival: 1.0\nsender: \\\nx: y\nrcpt: a notify=NEVER orcpt=rfc822;a\n\nbody"))
+	f.Add([]byte("version: 1\nmeasured: 8bit=true\narrival: 1.0\nsender: \\\nnoalias: yes\nrcpt: a noalias=yes\nrcpt: b noalias=no\n\n"))
 	f.Add([]byte("version: 1\n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, _, n, err := parseEnvelope(b)
@@ -26,13 +27,13 @@ func FuzzEnvelope(f *testing.F) {
 }
 
 func FuzzEnvelopeKeepsAnyBytes(f *testing.F) {
-	f.Add("a@b", "c@d", "rfc822;x", "id", "user\nrcpt: x")
-	f.Add("", "\\", "\x00", " ", "\xff\r\n\r\n")
-	f.Fuzz(func(t *testing.T, sender, rcpt, orcpt, envid, user string) {
+	f.Add("a@b", "c@d", "rfc822;x", "id", "user\nrcpt: x", true)
+	f.Add("", "\\", "\x00", " ", "\xff\r\n\r\n", false)
+	f.Fuzz(func(t *testing.T, sender, rcpt, orcpt, envid, user string, noAlias bool) {
 		if rcpt == "" {
 			rcpt = "x"
 		}
-		e := Envelope{Arrival: time.UnixMicro(1), Sender: sender, EnvID: envid, User: user, UID: -1, Rcpts: []Rcpt{{Address: rcpt, ORcpt: orcpt}}}
+		e := Envelope{Arrival: time.UnixMicro(1), Sender: sender, EnvID: envid, User: user, UID: -1, Rcpts: []Rcpt{{Address: rcpt, ORcpt: orcpt, NoAlias: noAlias}}}
 		out := appendEnvelope(nil, &e)
 		got, _, n, err := parseEnvelope(append(out, "version: 1\n\nbody"...))
 		if err != nil || n != len(out) || !reflect.DeepEqual(got, e) {

@@ -146,6 +146,7 @@ c"@x.test`, UID: 1000, User: "al ice", Client: "x[192.0.2.1]", Proto: "ESMTP",
 			{Address: "bob@r.test", ORcpt: "rfc822;bob+40x", Notify: NotifySuccess | NotifyDelay},
 			{Address: "\"x y\"@r.test", Notify: NotifyNever},
 			{Address: "jörg@r.test"},
+			{Address: "root@r.test", NoAlias: true},
 		},
 	}
 	entry := submit(t, s, e, "\r\n")

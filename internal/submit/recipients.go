@@ -26,7 +26,6 @@ type recipients struct {
 	list    []queue.Rcpt
 	bad     []BadRcpt
 	utf8    bool
-	escaped int // how many of list were written "\alice"
 }
 
 func newRecipients(origin string, isLocal func(string) bool) recipients {
@@ -79,18 +78,15 @@ func (r *recipients) add(field string, list addressList) error {
 }
 
 // addMailbox takes a mailbox unless it is there already. Localparts differ by their case, except in domains whose
-// mailboxes are ours and do not.
+// mailboxes are ours and do not. One that is escaped, "\alice", is not looked up in the aliases.
 func (r *recipients) addMailbox(a address.Address, escaped bool) {
 	key := a.Key(r.isLocal(a.Domain()))
 	if _, ok := r.seen[key]; ok {
 		return
 	}
 	r.seen[key] = struct{}{}
-	r.list = append(r.list, queue.Rcpt{Address: a.String()})
+	r.list = append(r.list, queue.Rcpt{Address: a.String(), NoAlias: escaped})
 	r.utf8 = r.utf8 || a.NeedsUTF8()
-	if escaped {
-		r.escaped++
-	}
 }
 
 func (r *recipients) addBad(field, text string, err error) {
@@ -119,9 +115,6 @@ func (r *recipients) check() error {
 	}
 	return refuse("No recipient addresses found in message header")
 }
-
-// allEscaped tells whether a backslash before every recipient asks that no alias be expanded.
-func (r *recipients) allEscaped() bool { return r.escaped == len(r.list) }
 
 // refuse is the status of a submission without recipients.
 func refuse(text string) error { return status.Fail("submit.rcpt", status.ExitUsage, text, nil) }

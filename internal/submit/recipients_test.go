@@ -223,13 +223,31 @@ func TestEnvelopeCarriesTheOptions(t *testing.T) {
 	}
 }
 
-func TestABackslashBeforeEveryRecipientMeansNoAliases(t *testing.T) {
-	for _, c := range []struct {
-		operands string
-		want     bool
-	}{{`\alice`, true}, {`\alice,\bob`, true}, {`\alice,bob`, false}, {`bob,\bob`, false}, {"bob", false}} {
-		if m, _ := submit(t, "", testOptions(c.operands)); m.NoAlias != c.want {
-			t.Errorf("%s: %v", c.operands, m.NoAlias)
+func TestABackslashKeepsARecipientFromTheAliases(t *testing.T) {
+	for _, c := range []struct{ operands, text, want string }{
+		{`\alice`, "", "alice"},
+		{`\alice,\bob`, "", "alice bob"},
+		{`\alice,bob`, "", "alice"},
+		{`bob,\bob`, "", ""},
+		{`\bob,bob`, "", "bob"},
+		{`bob`, "", ""},
+		{`"\\bob"`, "", ""},
+		{"", "To: x, \\alice@r (c)\nCc: Bob <\\bob>\n\n", "alice@r bob"},
+	} {
+		o := testOptions(c.operands)
+		o.Extract = c.operands == ""
+		if o.Extract {
+			o.Recipients = nil
+		}
+		m, _ := submit(t, c.text, o)
+		var got []string
+		for _, r := range m.Envelope.Rcpts {
+			if r.NoAlias {
+				got = append(got, strings.TrimSuffix(r.Address, "@example.org"))
+			}
+		}
+		if strings.Join(got, " ") != c.want || m.NoAlias {
+			t.Errorf("%s%s: %q, and for all %v", c.operands, c.text, got, m.NoAlias)
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (s *submission) envelope() queue.Envelope {
 		User:    s.User.Name,
 		Proto:   "local",
 		Tag:     s.Tag,
-		NoAlias: s.NoAlias || s.rcpts.allEscaped(),
+		NoAlias: s.NoAlias,
 	}
 }
 
