@@ -70,7 +70,7 @@ type Run struct {
 	Interval    time.Duration // 0: one run
 	Quarantined bool          // -qQ: the messages held
 	Lost        bool          // -qL: the damaged files
-	Filters     []QueueFilter // a message must pass all of them
+	Filters     []QueueFilter // of those for one field a message must pass at least one, as in Sendmail
 }
 
 // QueueFilter selects messages of a queue run or a listing by a part of one of their fields.

@@ -173,6 +173,7 @@ func TestQueueRuns(t *testing.T) {
 		{"sendmail -q!I6AMJ", filter(QueueFilter{'I', true, "6AMJ"})},
 		{"sendmail -q!Rx", filter(QueueFilter{'R', true, "x"})},
 		{"sendmail -q!Sx", filter(QueueFilter{'S', true, "x"})},
+		{"sendmail -qRa -q!Rb", filter(QueueFilter{'R', false, "a"}, QueueFilter{'R', true, "b"})},
 		{"sendmail -qRa -qSb -qf", run(Run{Foreground: true, Filters: []QueueFilter{{'R', false, "a"}, {'S', false, "b"}}})},
 		{"sendmail -qQ", run(Run{Quarantined: true})},
 		{"sendmail -qQspam", run(Run{Quarantined: true, Filters: []QueueFilter{{'Q', false, "spam"}}})},

@@ -24,7 +24,7 @@ var runForms = []struct{ form, does string }{
 	{"Gname", "accepted as -q: there are no queue groups"},
 }
 
-// setQueueRun reads the forms of -q. Several of them narrow the selection.
+// setQueueRun reads the forms of -q. Selections by different fields narrow each other, those by one field add up.
 func setQueueRun(p *parser, v string) error {
 	r := &p.inv.QueueRun
 	r.Set = true

@@ -8,7 +8,8 @@ import (
 	"postrider/queue"
 )
 
-// Match tells whether a message passes the filters: of those for one field at least one must fit, as in Sendmail.
+// Match tells whether a message passes the filters: of those for one field at least one must fit, as in Sendmail, and
+// of several fields each.
 func Match(m *queue.Message, filters []compat.QueueFilter) bool {
 	return match(filters, func(f *compat.QueueFilter) bool { return contains(m, f) })
 }

@@ -19,6 +19,8 @@ func TestSelection(t *testing.T) {
 		{"a sender", Selection{Filters: []Filter{{Field: Sender, Substr: "@y.test"}}}, "2 3"},
 		{"a sender and a recipient", Selection{Filters: []Filter{{Field: Sender, Substr: "@y.test"}, {Field: Recipient, Substr: "carol"}}}, "3"},
 		{"one of two recipients", Selection{Filters: []Filter{{Field: Recipient, Substr: "bob"}, {Field: Recipient, Substr: "carol"}}}, "2 3"},
+		{"one of two recipients, or the lack of one", Selection{Filters: []Filter{{Field: Recipient, Substr: "bob"}, {Field: Recipient, Substr: "carol", Negate: true}}}, "1 2"},
+		{"one of two recipients, and a sender", Selection{Filters: []Filter{{Field: Recipient, Substr: "alice"}, {Field: Recipient, Substr: "carol"}, {Field: Sender, Substr: "y.test"}}}, "3"},
 		{"an ID that is none", Selection{Filters: []Filter{{Field: ID, Substr: "!"}}}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
