@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"postrider/queue"
 )
 
 // missing names the programs that the tests need and this machine has not. The interop build sets it.
@@ -163,6 +165,20 @@ func (in *installation) settled() {
 	}
 	log, _ := os.ReadFile(in.path("log"))
 	in.Fatalf("still in the spool: %q\n%s", left, log)
+}
+
+// running waits until a daemon runs the queue.
+func (in *installation) running() {
+	in.Helper()
+	s, err := queue.Open(in.path("spool"), queue.Options{})
+	if err != nil {
+		in.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !s.Running(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			in.Fatal("the daemon does not run")
+		}
+	}
 }
 
 // mailbox is the messages in the Maildir.

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -45,5 +46,48 @@ func TestLocalUsers(t *testing.T) {
 		if !strings.Contains(log, line) {
 			t.Errorf("one grep of the queue ID does not tell of %q:\n%s", line, log)
 		}
+	}
+}
+
+// -v shows the dialogue and waits for the delivery, and -odi tells by the exit status that a recipient was refused.
+func TestForeground(t *testing.T) {
+	in := install(t)
+	out := in.run("Subject: x\n\ntext\n", "sendmail", "-v", "-f", "alice@home.example", "bob@remote.example")
+	in.next.wait(t)
+	for _, line := range []string{`^220 next\.example`, `^>>> MAIL From:<alice@home\.example>`, `^>>> RCPT To:<bob@remote\.example>`, `^>>> \.$`, `^bob@remote\.example\.\.\. Sent`} {
+		if !regexp.MustCompile("(?m)" + line).MatchString(out) {
+			t.Errorf("-v shows no line %q:\n%s", line, out)
+		}
+	}
+	in.settled()
+	cmd := in.command("Subject: x\n\ntext\n", "sendmail", "-odi", "-f", "alice@home.example", "no-such-user-here")
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 67 {
+		t.Errorf("an unknown user: %v", err)
+	}
+	in.next.wait(t) // the report
+	in.settled()
+}
+
+// A daemon that runs delivers what sendmail accepts, and sendmail starts no run of its own.
+func TestDaemon(t *testing.T) {
+	in := install(t)
+	daemon := in.command("", "queuerun", "--daemon", "--foreground")
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Wait()
+	defer daemon.Process.Signal(syscall.SIGTERM)
+	in.running()
+	for range 3 {
+		in.run("Subject: x\n\ntext\n", "sendmail", "-f", "alice@home.example", "bob@remote.example", in.user)
+		in.next.wait(t)
+		in.settled()
+	}
+	if n := len(in.mailbox()); n != 3 {
+		t.Errorf("%d messages in the mailbox", n)
+	}
+	log := in.logged(regexp.MustCompile(`queuerun\[(\d+)\]`))
+	if all := in.logged(regexp.MustCompile(`(queuerun)\[`)); all != log {
+		t.Errorf("more than the daemon ran the queue:\n%s", all)
 	}
 }
