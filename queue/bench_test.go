@@ -148,6 +148,50 @@ func BenchmarkScan(b *testing.B) {
 	b.ReportMetric(100_000*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 }
 
+// plainLocks takes locks by system calls alone, to measure what a lock through os.File costs beside them.
+type plainLocks struct{ fsys.OS }
+
+type plainLock struct{ fsys.File }
+
+func (l plainLock) Release() error { return l.Close() }
+
+func (fs plainLocks) TryLock(name string, _ bool) (fsys.Lock, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return plainLock{f}, f.Lock()
+}
+
+func BenchmarkClaim(b *testing.B) {
+	const n = 10_000
+	for _, bc := range []struct {
+		name string
+		fs   fsys.FS
+	}{{"flock", fsys.OS{}}, {"plain", plainLocks{}}} {
+		b.Run(fmt.Sprintf("%d/%s", n, bc.name), func(b *testing.B) {
+			s, err := Open(benchDir(b)+"/spool", Options{FS: bc.fs})
+			if err != nil {
+				b.Fatal(err)
+			}
+			fill(b, s, n, Cur)
+			for b.Loop() {
+				err := s.Scan(Cur, func(e Entry) error {
+					c, err := s.Claim(e)
+					if err != nil {
+						return err
+					}
+					return c.Close()
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n*b.N), "µs/claim")
+		})
+	}
+}
+
 func BenchmarkMeasure(b *testing.B) {
 	text := bytes.Repeat(benchText, 16)
 	b.SetBytes(int64(len(text)))
