@@ -5,9 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
+	"postrider/internal/config"
 	"postrider/internal/queuerun"
 	"postrider/internal/status"
 	"postrider/queue"
@@ -33,20 +37,46 @@ func daemon(r *queuerun.Runner, interval time.Duration) error {
 	return r.Daemon(ctx, interval)
 }
 
-// detach starts the daemon in a session of its own and without our descriptors. That another one runs already is
-// told here, where somebody hears it.
-func (p *program) detach(spool *queue.Spool) error {
+// detach starts the daemon in a session of its own, in the root directory and without our descriptors. That another
+// one runs already is told here, where somebody hears it.
+func (p *program) detach(c *cli.Context, cfg config.Config, spool *queue.Spool) error {
 	if spool.Running() {
 		return status.Fail("queuerun", status.ExitTempFail, "cannot run as a daemon", queue.ErrRunning)
 	}
 	self, err := os.Executable()
+	var args []string
+	if err == nil {
+		args, err = daemonArgs(c, cfg)
+	}
 	if err != nil {
 		return status.Fail("queuerun", status.ExitOSErr, "cannot start the daemon", err)
 	}
-	cmd := exec.Command(self, append(p.argv[1:len(p.argv):len(p.argv)], "--foreground")...)
+	cmd := exec.Command(self, args...)
+	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return status.Fail("queuerun", status.ExitOSErr, "cannot start the daemon", err)
 	}
 	return cmd.Process.Release()
+}
+
+// daemonArgs are the options of a detached daemon: ours, with paths that hold in any directory.
+func daemonArgs(c *cli.Context, cfg config.Config) (args []string, err error) {
+	args = []string{"--daemon", "--foreground", "--interval=" + c.Duration("interval").String()}
+	for _, name := range []string{"verbose", "confined"} {
+		if c.Bool(name) {
+			args = append(args, "--"+name)
+		}
+	}
+	if cfg.Path != "" {
+		args = append(args, "--config="+cfg.Path)
+	}
+	if dir := c.String("spool"); dir != "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--spool="+abs)
+	}
+	return args, nil
 }

@@ -30,7 +30,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 
 // run is main with its surroundings passed in; it returns a sysexits status.
 func run(argv []string, out, errw io.Writer, getenv func(string) string) int {
-	p := &program{argv: argv, out: out, err: errw, getenv: getenv}
+	p := &program{out: out, err: errw, getenv: getenv}
 	err := p.cli().Run(argv)
 	var code exitStatus
 	if err == nil {
@@ -46,7 +46,6 @@ func run(argv []string, out, errw io.Writer, getenv func(string) string) int {
 
 // program is one call of queuerun.
 type program struct {
-	argv     []string
 	out, err io.Writer
 	getenv   func(string) string
 }
@@ -87,7 +86,7 @@ func (p *program) action(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("daemon") && !c.Bool("foreground") {
-		return p.detach(spool)
+		return p.detach(c, cfg, spool)
 	}
 	r, err := p.runner(c, cfg, spool)
 	if err != nil {
@@ -153,10 +152,23 @@ func (p *program) once(c *cli.Context, r *queuerun.Runner, sel queuerun.Selectio
 		return nil
 	}
 	for _, id := range res.Missing {
-		fmt.Fprintf(p.err, "queuerun: %s: no such message in the queue\n", id)
+		fmt.Fprintf(p.err, "queuerun: %s\n", missing(r.Spool, id))
 	}
 	if len(res.Missing) > 0 {
 		return exitStatus(status.ExitUnavailable)
 	}
 	return nil
+}
+
+// missing says why a message that was asked for was not attempted.
+func missing(s *queue.Spool, id queue.ID) string {
+	e, err := s.Find(id)
+	if err != nil || e.State != queue.Held {
+		return string(id) + ": no such message in the queue"
+	}
+	reason := ""
+	if m, err := s.Read(e); err == nil && m.History.HoldReason() != "" {
+		reason = ": " + status.Clean(m.History.HoldReason(), status.MaxText)
+	}
+	return fmt.Sprintf("message %s is held%s; \"mailq release %s\" lets it go", id, reason, id)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,14 @@ import (
 
 	"postrider/queue"
 )
+
+// TestMain makes the test binary the program itself for those that it starts.
+func TestMain(m *testing.M) {
+	if os.Getenv("POSTRIDER_TEST_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
 
 // site is a user's installation in a directory of its own.
 type site struct {
@@ -161,6 +170,40 @@ func TestMissingMessage(t *testing.T) {
 	s.queuerun(0, "--id", id, "--exit-status") // another run has served it
 }
 
+func TestHeldMessage(t *testing.T) {
+	s := newSite(t, nobody)
+	spool, err := queue.Open(s.dir+"/spool", queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reason, want := range map[string]string{
+		"odd\nnews": `message ID is held: odd\x0Anews; "mailq release ID" lets it go`,
+		"":          `message ID is held; "mailq release ID" lets it go`,
+	} {
+		id := s.submit("postmaster@here.test")
+		e, err := spool.Find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := spool.Claim(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Hold(reason); err != nil {
+			t.Fatal(err)
+		}
+		want = "queuerun: " + strings.ReplaceAll(want, "ID", string(id)) + "\n"
+		if _, errs := s.queuerun(69, "--id", string(id)); errs != want {
+			t.Errorf("got %q, want %q", errs, want)
+		}
+		s.queuerun(0, "--id", string(id), "--exit-status")
+		s.queuerun(0, "--id", string(id), "--held")
+	}
+	if s.mailbox() != 2 {
+		t.Errorf("%d messages in the mailbox", s.mailbox())
+	}
+}
+
 func TestDeadNextHopIsTriedAgainWhenAsked(t *testing.T) {
 	s := newSite(t, nobody)
 	attempts := func() int {
@@ -276,6 +319,36 @@ func TestDaemon(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("it does not end")
 	}
+}
+
+func TestDetachedDaemon(t *testing.T) {
+	s := newSite(t, nobody)
+	s.submit("postmaster@here.test")
+	t.Chdir(s.dir)
+	t.Setenv("POSTRIDER_TEST_MAIN", "yes")
+	s.conf = "postrider.toml"
+	s.queuerun(0, "-d", "--spool", "spool", "--interval", "1h")
+	eventually(t, "the delivery", func() bool { return s.mailbox() == 1 })
+	started := regexp.MustCompile(`queuerun\[(\d+)\]`).FindStringSubmatch(s.log())
+	if started == nil {
+		t.Fatalf("log: %s", s.log())
+	}
+	pid, _ := strconv.Atoi(started[1])
+	if dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err != nil || dir != "/" {
+		t.Errorf("it works in %q, %v", dir, err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its end", func() bool { return !running(t, s) })
+}
+
+func running(t *testing.T, s *site) bool {
+	spool, err := queue.Open(s.dir+"/spool", queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spool.Running()
 }
 
 func eventually(t *testing.T, what string, cond func() bool) {
