@@ -85,7 +85,14 @@ func install(t *testing.T, config ...string) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(in.dir) })
+	t.Cleanup(func() {
+		for range 100 {
+			if os.RemoveAll(in.dir) == nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
 	for _, dir := range []string{"home", "Maildir/new", "Maildir/cur", "Maildir/tmp"} {
 		if err := os.MkdirAll(in.path(dir), 0o700); err != nil {
 			t.Fatal(err)
