@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"postrider/compat"
@@ -169,9 +170,9 @@ func (p *program) configure() (config.Config, error) {
 		}
 	}
 	if p.inv.QueueDir != "" {
-		cfg.Spool = p.inv.QueueDir
+		cfg.Spool, err = filepath.Abs(p.inv.QueueDir)
 	}
-	return cfg, nil
+	return cfg, err
 }
 
 // openLog opens the log. Standard error belongs to our caller, who takes any word there for trouble, so a log that

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -73,11 +74,15 @@ func (p *program) wait(name string, args ...string) error {
 	return nil
 }
 
-// settings are the options that make queuerun work with our configuration and spool.
+// settings are the options that make queuerun work with our configuration and spool, in whatever directory.
 func (p *program) settings() []string {
 	var args []string
-	if p.inv.ConfigFile != "" {
+	env := os.Getenv("POSTRIDER_CONFIG")
+	switch {
+	case p.inv.ConfigFile != "":
 		args = append(args, "--config", p.cfg.Path, "--confined")
+	case env != "" && !filepath.IsAbs(env):
+		args = append(args, "--config", p.cfg.Path)
 	}
 	if p.inv.QueueDir != "" {
 		args = append(args, "--spool", p.cfg.Spool)
