@@ -22,11 +22,13 @@ func (p *program) flush(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--all"}
+	args := []string{"--all"} // of those that are named too: it has next hops tried that others could not reach
 	if c.Args().Present() {
-		if args, err = p.waiting(s, ids); err != nil || len(args) == 0 {
+		named, err := p.waiting(s, ids)
+		if err != nil || len(named) == 0 {
 			return err
 		}
+		args = append(args, named...)
 	}
 	// In the background it runs in another directory.
 	for _, f := range []struct{ flag, path string }{{"--config=", cfg.Path}, {"--spool=", setting(c, "spool")}} {
