@@ -1,6 +1,7 @@
 package submit
 
 import (
+	"fmt"
 	"io"
 
 	"postrider/internal/status"
@@ -9,17 +10,15 @@ import (
 // writer gathers a message in blocks, and refuses one that is too large. After its first error it takes nothing
 // more.
 type writer struct {
-	to   io.Writer
-	left int64 // bytes still allowed; <0: any number
-	buf  []byte
-	err  error
+	to    io.Writer
+	limit int64 // bytes allowed; 0: any number
+	size  int64 // bytes flushed
+	buf   []byte
+	err   error
 }
 
 func newWriter(to io.Writer, limit int64) *writer {
-	if limit <= 0 {
-		limit = -1
-	}
-	return &writer{to: to, left: limit, buf: make([]byte, 0, blockSize)}
+	return &writer{to: to, limit: limit, buf: make([]byte, 0, blockSize)}
 }
 
 func (w *writer) write(p []byte) {
@@ -45,15 +44,13 @@ func (w *writer) writeLine(p []byte) {
 }
 
 func (w *writer) flush() {
-	n := int64(len(w.buf))
-	switch {
-	case w.err != nil || n == 0:
+	if w.err != nil || len(w.buf) == 0 {
 		return
-	case w.left >= 0 && n > w.left:
-		w.err = status.New("submit.size", 552, status.Code{5, 3, 4}, "message size exceeds limit", nil)
+	}
+	w.size += int64(len(w.buf))
+	if w.limit > 0 && w.size > w.limit {
+		w.err = status.New("submit.size", 552, status.Code{5, 3, 4}, fmt.Sprintf("message size exceeds limit of %d bytes", w.limit), nil)
 		return
-	case w.left >= 0:
-		w.left -= n
 	}
 	_, w.err = w.to.Write(w.buf)
 	w.buf = w.buf[:0]
