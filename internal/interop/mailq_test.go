@@ -51,6 +51,9 @@ func TestMonitoringReadsSendmailListing(t *testing.T) {
 			if got := matching(lines, ` \((\d+) request`); n > 0 && !slices.Equal(got, []string{total}) {
 				t.Errorf("%q: count is %q, want %s", prog, got, total)
 			}
+			if got := matching(lines, `mqueue`); len(got) != 1 {
+				t.Errorf("%q: %d lines have the word mqueue", prog, len(got))
+			}
 			if got := matching(lines, ` is empty$`); (len(got) == 1) != (n == 0) {
 				t.Errorf("%q: %q", prog, got)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"postrider/compat"
 	"postrider/internal/status"
@@ -43,9 +44,18 @@ func Print(w io.Writer, s *queue.Spool, o Options) error {
 		if err != nil {
 			return err
 		}
-		return list.print(&rows{layout: compat.SendmailLayout(w, s.Root(), n, o.Verbose)})
+		return list.print(&rows{layout: compat.SendmailLayout(w, shown(s.Root()), n, o.Verbose)})
 	}
 	return status.Fail("mailq", status.ExitUsage, fmt.Sprintf("unknown format %q: sendmail, postfix or json", o.Format), nil)
+}
+
+// shown is the queue directory for Sendmail's layout. Monitoring programs know its line by the word mqueue (check_mailq:
+// /mqueue/), so a directory without it is shown as one of that name in it.
+func shown(root string) string {
+	if strings.Contains(root, "mqueue") {
+		return root
+	}
+	return strings.TrimSuffix(root, "/") + "/mqueue"
 }
 
 // Count is how many messages Print would list.

@@ -66,10 +66,23 @@ func TestListings(t *testing.T) {
 	}
 }
 
+func TestMonitoringFindsTheWordMqueue(t *testing.T) {
+	for root, want := range map[string]string{
+		"/var/spool/postrider":    "/var/spool/postrider/mqueue",
+		"/var/spool/mqueue":       "/var/spool/mqueue",
+		"/srv/mqueue.d/postrider": "/srv/mqueue.d/postrider",
+		"/":                       "/mqueue",
+	} {
+		if got := shown(root); got != want {
+			t.Errorf("%s: %s, want %s", root, got, want)
+		}
+	}
+}
+
 func TestAnEmptyQueueHasItsText(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "never", "made"), nil)
 	for format, want := range map[string]string{
-		"sendmail": "/var/spool/postrider is empty\n\t\tTotal requests: 0\n",
+		"sendmail": "/var/spool/postrider/mqueue is empty\n\t\tTotal requests: 0\n",
 		"postfix":  "Mail queue is empty\n",
 		"json":     "",
 	} {
