@@ -14,7 +14,7 @@ import (
 // copied copies a body through blocks of the given size.
 func copied(in string, dots bool, block int) string {
 	var b bytes.Buffer
-	w := &writer{to: &b, left: -1, buf: make([]byte, 0, block)}
+	w := &writer{to: &b, buf: make([]byte, 0, block)}
 	(&input{src: strings.NewReader(in), buf: make([]byte, block), dots: dots}).copyBody(w)
 	w.flush()
 	return b.String()
