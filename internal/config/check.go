@@ -18,7 +18,7 @@ func (d *decoder) check(c *Config) {
 	d.one(top.child("hostname"), c.Hostname, isDomain)
 	d.one(top.child("origin"), c.Origin, isDomain)
 	d.each(top.child("domains"), c.Domains, isDomain)
-	d.one(top.child("spool"), c.Spool, isPath)
+	d.one(top.child("spool"), c.Spool, isSpool)
 	d.one(top.child("log"), c.Log, isLog)
 	d.each(top.child("aliases"), c.Aliases, isPath)
 	d.between(top.child("hop_limit"), c.HopLimit, 1, 1000)
@@ -134,6 +134,14 @@ func isPath(s string) string {
 	return "must be an absolute path"
 }
 
+// isSpool refuses the root directory: its tmp is everybody's.
+func isSpool(s string) string {
+	if isPath(s) == "" && path.Clean(s) == "/" {
+		return "must be a directory of its own"
+	}
+	return isPath(s)
+}
+
 func isLog(s string) string {
 	switch s {
 	case "syslog", "stderr", "json":
@@ -169,7 +177,7 @@ func isNetwork(s string) string {
 
 func isMailbox(s string) string {
 	kind, where, _ := strings.Cut(s, ":")
-	expanded := strings.NewReplacer("{user}", "u", "{home}", "/h").Replace(where)
+	expanded := strings.ReplaceAll(strings.ReplaceAll(where, "{user}", "u"), "{home}", "/h")
 	ok := path.IsAbs(expanded) && printable(expanded) && !strings.ContainsAny(expanded, "{}")
 	if kind == "lmtp+unix" {
 		ok = ok && expanded == where

@@ -58,6 +58,7 @@ func TestErrors(t *testing.T) {
 		{"origin = '192.0.2.1'", `:1: origin = "192.0.2.1": must be a domain name`},
 		{"domains = ['ok', '']", `:1: domains = "": must be a domain name`},
 		{"spool = 'var/spool'", `:1: spool = "var/spool": must be an absolute path`},
+		{"spool = '/./'", `:1: spool = "/./": must be a directory of its own`},
 		{"spool = \"/a\\nb\"", `:1: spool = "/a\x0Ab": must be an absolute path`},
 		{"log = 'file'", `:1: log = "file": must be "syslog", "stderr", "json", "/path" or "json:/path"`},
 		{"[relay]\nnetworks = ['192.0.2.0/33']", `:2: relay.networks = "192.0.2.0/33": must be an address or a network`},

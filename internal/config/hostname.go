@@ -1,9 +1,9 @@
 package config
 
 import (
-	"io"
-	"os"
 	"strings"
+
+	"postrider/internal/fsys"
 )
 
 // maxSystemFile caps what is read of /etc/hosts, /etc/mailname and /etc/passwd, in bytes.
@@ -62,12 +62,7 @@ func (s surroundings) origin(hostname string) string {
 
 // readSome is the beginning of a file, "" when it cannot be read.
 func readSome(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSystemFile))
+	text, err := fsys.ReadFile(path, maxSystemFile)
 	if err != nil {
 		return ""
 	}

@@ -3,13 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"postrider/internal/fsys"
 	"postrider/internal/status"
 )
 
@@ -75,26 +74,14 @@ func (s surroundings) isSystem(path string) bool {
 	return strings.HasPrefix(path, s.etc+"/postrider/")
 }
 
-// readFile reads a regular file of bounded size. A named pipe is not waited for.
+// readFile reads a regular file of bounded size.
 func readFile(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	text, err := fsys.ReadFile(path, maxFile+1)
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("larger than %d bytes", maxFile)
+	}
 	if err != nil {
 		return "", unreadable(path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", unreadable(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", unreadable(path, errors.New("not a regular file"))
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return "", unreadable(path, err)
-	}
-	if len(text) > maxFile {
-		return "", unreadable(path, fmt.Errorf("larger than %d bytes", maxFile))
 	}
 	return string(text), nil
 }

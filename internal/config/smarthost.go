@@ -53,10 +53,9 @@ func (s Smarthost) Target() (t SmarthostTarget, ok bool, err error) {
 
 // authority reads "//user@host:port". A user may be an address; what is special in it may be %-encoded.
 func (t *SmarthostTarget) authority(s string) error {
-	form := fmt.Errorf("must be %s://user@host:port, where user and port may be left out", t.Scheme)
 	s, ok := strings.CutPrefix(s, "//")
 	if !ok {
-		return form
+		return t.badForm()
 	}
 	user, host, hasUser := cutLast(s, "@")
 	if !hasUser {
@@ -67,20 +66,24 @@ func (t *SmarthostTarget) authority(s string) error {
 	}
 	user, err := url.PathUnescape(user)
 	if err != nil || hasUser && user == "" || !printable(user) {
-		return form
+		return t.badForm()
 	}
 	host = strings.TrimSuffix(host, "/")
 	if name, port, ok := cutLast(host, ":"); ok && !strings.HasSuffix(host, "]") {
 		if !isPort(port) {
-			return form
+			return t.badForm()
 		}
 		host, t.Port = name, port
 	}
 	if !isHost(host) {
-		return form
+		return t.badForm()
 	}
 	t.User, t.Host = user, strings.Trim(host, "[]")
 	return nil
+}
+
+func (t *SmarthostTarget) badForm() error {
+	return fmt.Errorf("must be %s://user@host:port, where user and port may be left out", t.Scheme)
 }
 
 // hidePassword is a URL without what may be a password in it.

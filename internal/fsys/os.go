@@ -32,9 +32,14 @@ func retry(call func() error) error {
 }
 
 func open(name string, flags int) (File, error) {
+	return openLink(name, flags|unix.O_NOFOLLOW)
+}
+
+// openLink opens what a link leads to, if name is one.
+func openLink(name string, flags int) (File, error) {
 	var fd int
 	err := retry(func() (err error) {
-		fd, err = unix.Open(name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+		fd, err = unix.Open(name, flags|unix.O_CLOEXEC, 0o600)
 		return err
 	})
 	if err != nil {

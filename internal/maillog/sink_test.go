@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,6 +75,30 @@ func TestFileThatCannotBeReopenedIsKept(t *testing.T) {
 	l.Removed("A2")
 	if old := readLines(t, path+".1"); len(old) != 1 || !strings.Contains(old[0], "A2") {
 		t.Errorf("old %q", old)
+	}
+}
+
+// A FIFO that nobody reads must not hold up whoever logs, nor one that is read too slowly.
+func TestFIFOInPlaceOfTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("sendmail", path, nil); !errors.Is(err, syscall.ENXIO) {
+		t.Errorf("opened without a reader: %v", err)
+	}
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	l := open(t, path)
+	l.Removed("A1")
+	if got := receive(t, fd); !strings.HasSuffix(got, "A1: removed\n") {
+		t.Errorf("got %q", got)
+	}
+	for l.lost < 10 {
+		l.Removed("A2")
 	}
 }
 
