@@ -18,7 +18,7 @@ const maxChallenges = 4
 // login authenticates us (RFC 4954). Whatever goes wrong is temporary: a login that somebody mistyped holds the
 // queue, it does not bounce it.
 func (s *Session) login() error {
-	if s.TLS() == "" && !s.opt.AuthInClear && !s.private() {
+	if s.TLS() == "" && !s.private() {
 		return authError(status.Code{4, 7, 11}, "login refused by us: the session is not encrypted", nil)
 	}
 	client, name := s.mechanism()
@@ -73,7 +73,7 @@ func answer(client sasl.Client, r reply) string {
 
 // authRefused keeps the peer's code and text; without an enhanced code it is 4.7.8, RFC 4954 section 6.
 func authRefused(r reply) *status.Status {
-	peer := r.status("smtp.auth")
+	peer := r.status()
 	code := status.Code{4, peer.Code()[1], peer.Code()[2]}
 	if code[1] == 0 {
 		code = status.Code{4, 7, 8}

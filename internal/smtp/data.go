@@ -12,6 +12,7 @@ const afterBreak = 200 * time.Millisecond
 // body sends the message and hears its outcome. An error of ours in the middle ends the session without a final dot:
 // a message that is cut short must not look whole.
 func (t *transaction) body() {
+	t.begun = true
 	w := blockWriter{s: t.Session}
 	err := encodeBody(&w, t.plan.open(t.m.Body))
 	if err == nil {
@@ -37,7 +38,7 @@ func (t *transaction) brokenOff(err error) {
 		r, rerr = readReply(t.r, nil)
 	}
 	if rerr == nil && (r.class() == 4 || r.class() == 5) {
-		st := r.status("smtp.body")
+		st := r.status()
 		for _, i := range t.accepted {
 			t.outcome[i] = st
 		}
@@ -51,7 +52,7 @@ func (t *transaction) finalOne() {
 	if err != nil {
 		return
 	}
-	st := r.status("smtp.final")
+	st := r.status()
 	for _, i := range t.accepted {
 		t.outcome[i] = st
 	}
@@ -65,7 +66,7 @@ func (t *transaction) finalEach() {
 		if err != nil {
 			return
 		}
-		t.outcome[i] = r.status("smtp.final")
+		t.outcome[i] = r.status()
 	}
 	t.dirty = false
 }

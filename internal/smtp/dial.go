@@ -22,7 +22,7 @@ func Dial(ctx context.Context, t Target, o Options) (*Session, error) {
 		return nil, status.New("smtp.dial", 451, status.Code{4, 3, 5}, "our host name is not fit for EHLO", nil)
 	}
 	s, err := dial(ctx, t, o)
-	if errors.Is(err, errHandshake) && t.TLS == May {
+	if errors.Is(err, errHandshake) && t.TLS == May && t.Auth == nil {
 		t.TLS = None // RFC 3207 section 4: the failed connection is spent, opportunism is not
 		s, err = dial(ctx, t, o)
 	}
@@ -38,7 +38,7 @@ func dial(ctx context.Context, t Target, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{target: t, opt: o}
+	s := &Session{target: t, opt: o, until: time.Now().Add(o.Timeouts.Setup)}
 	s.use(conn)
 	defer s.watch(ctx)()
 	if err := s.bringUp(ctx); err != nil {
@@ -94,14 +94,14 @@ func (s *Session) greeting() error {
 	case r.class() == 2:
 		return nil
 	case r.code == 521: // RFC 7504 section 3: this host never takes mail
-		return r.status("smtp.greeting")
+		return r.status()
 	}
 	return refused("smtp.greeting", "the connection", r)
 }
 
 // refused makes a temporary outcome of a reply that refuses the session, and quotes it.
 func refused(op, what string, r reply) *status.Status {
-	peer := r.status(op)
+	peer := r.status()
 	code := status.Code{4, peer.Code()[1], peer.Code()[2]}
 	text := status.Clean("peer refused "+what+": "+peer.Diagnostic(), status.MaxText)
 	return status.New(op, 451, code, text, nil)
@@ -167,10 +167,11 @@ func (s *Session) startTLS(ctx context.Context) error {
 
 // handshake wraps the connection in TLS.
 func (s *Session) handshake(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeouts.Command)
+	limit := s.deadline(s.opt.Timeouts.Command)
+	ctx, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
-	_ = s.conn.SetDeadline(time.Now().Add(s.opt.Timeouts.Command)) // an error will show in the handshake
-	conn := tls.Client(s.conn, s.target.tlsConfig())
+	_ = s.conn.SetDeadline(limit) // an error will show in the handshake
+	conn := tls.Client(s.conn, s.tlsConfig())
 	if err := conn.HandshakeContext(ctx); err != nil {
 		code := status.Code{4, 7, 0}
 		if verr := (*tls.CertificateVerificationError)(nil); errors.As(err, &verr) {
@@ -184,15 +185,16 @@ func (s *Session) handshake(ctx context.Context) error {
 }
 
 // tlsConfig is the configuration for this target. Without Verify any certificate will do: against who only listens,
-// encryption to whoever answers is better than none.
-func (t Target) tlsConfig() *tls.Config {
-	c := &tls.Config{}
+// encryption to whoever answers is better than none. But nobody logs in to whoever answers.
+func (s *Session) tlsConfig() *tls.Config {
+	t, c := s.target, &tls.Config{}
 	if t.Config != nil {
 		c = t.Config.Clone()
 	}
 	if c.ServerName == "" {
 		c.ServerName = strings.TrimSuffix(strings.Trim(t.Name, "[]"), ".")
 	}
-	c.InsecureSkipVerify = !t.Verify || t.TLS == May
+	login := t.Auth != nil && !s.private()
+	c.InsecureSkipVerify = !login && (!t.Verify || t.TLS == May)
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -16,6 +17,7 @@ const (
 	keepReplyLine = 512      // bytes of a line that are kept
 	maxReplyLines = 100      // lines of a reply
 	maxReplyText  = 16 << 10 // bytes of a reply that are kept
+	quoteReply    = 100      // bytes that are shown of a line that is no reply
 )
 
 var (
@@ -35,7 +37,7 @@ type reply struct {
 func (r reply) class() int { return r.code / 100 }
 
 // status is the outcome that r expresses.
-func (r reply) status(op string) *status.Status { return status.Remote(op, r.code, r.flat()) }
+func (r reply) status() *status.Status { return status.Remote(OpReply, r.code, r.flat()) }
 
 // flat is the text on one line. An enhanced code that stands on each line, as RFC 2034 section 4 has it, is kept once.
 func (r reply) flat() string {
@@ -68,7 +70,7 @@ func readReply(r *bufio.Reader, see func(line []byte)) (reply, error) {
 		}
 		c, more, rest, ok := parseReplyLine(line)
 		if !ok {
-			return reply{}, errReplySyntax
+			return reply{}, fmt.Errorf("%w: %s", errReplySyntax, line[:min(len(line), quoteReply)])
 		}
 		if n > 0 && c != code {
 			return reply{}, errReplyCodes

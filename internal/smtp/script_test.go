@@ -33,7 +33,7 @@ import (
 //	ACCEPT         the server waits for another connection
 //	CLOSE          the server hangs up
 //	HANG           the server reads on and never answers
-//	> set ...      client: lmtp, tls=may|encrypt|implicit, verify, name=host, auth=user:password, limit=30ms
+//	> set ...      client: lmtp, tls=may|encrypt|implicit, verify, name=host, auth=user:password, limit=30ms, total=30ms
 //	> dial         client: Dial (done by itself before the first send)
 //	> send ...     client: Send; from= to=a,b notify= orcpt= ret= envid= utf8 eight type=; lines "| text" are the message
 //	> wait         client: until the server has come to its end
@@ -275,6 +275,12 @@ func (c *scriptClient) set(words string) {
 			}
 			c.opt.Timeouts = allTimeouts(d)
 			c.opt.Timeouts.Connect = 5 * time.Second
+		case "total":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.opt.Timeouts.Setup, c.opt.Timeouts.Transaction = d, d
 		default:
 			c.t.Fatalf("set %q", w)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"postrider/internal/status"
 )
@@ -24,6 +25,7 @@ func (s *Session) Send(ctx context.Context, m Message) (Result, error) {
 		return Result{}, s.err
 	}
 	defer s.watch(ctx)()
+	s.until = time.Now().Add(s.opt.Timeouts.Transaction + time.Duration(m.Body.Size()/minRate)*time.Second)
 	first := s.sent == 0
 	s.sent++
 	if !first && s.stale() {
@@ -44,11 +46,15 @@ func (s *Session) Send(ctx context.Context, m Message) (Result, error) {
 }
 
 // askForLess repeats a transaction whose parameters the peer has offered to take and then not taken. Where that
-// helps, the session goes on without them.
+// helps, the session goes on without them. Where the message cannot go without, the peer's own words stand.
 func (t *transaction) askForLess() *transaction {
 	offered := t.ext
 	t.ext = t.ext.withoutParameters()
 	again := t.begin(t.m)
+	if len(again.offered) == 0 {
+		t.ext = offered
+		return t
+	}
 	again.replies = t.replies
 	if again.run(); !again.started {
 		t.ext = offered
@@ -85,6 +91,7 @@ type transaction struct {
 	started          bool  // MAIL was taken
 	unknownParameter bool  // MAIL was refused with 555, 504 or 501
 	data             reply // the reply to DATA; zero: none
+	begun            bool  // some of the message was sent
 }
 
 // begin prepares a transaction and gives every recipient its outcome who has one before anything is said.
@@ -127,7 +134,7 @@ func (t *transaction) result() Result {
 	if t.err != nil {
 		t.settle(t.err)
 	}
-	return Result{Rcpts: t.outcome, DSN: t.ext.dsn}
+	return Result{Rcpts: t.outcome, DSN: t.ext.dsn, Begun: t.begun}
 }
 
 // parameters tells whether MAIL had any.
@@ -254,18 +261,21 @@ func (t *transaction) hearMail(r reply) {
 	}
 	// RFC 5321 section 4.1.1.11 has 555; 501 and 504 are what older peers say.
 	t.unknownParameter = r.code == 555 || r.code == 501 || r.code == 504
-	t.settle(r.status("smtp.mail"))
+	t.settle(r.status())
 }
 
 func (t *transaction) hearRcpt(i int, r reply) {
-	st := r.status("smtp.rcpt")
 	if r.class() == 2 {
 		t.accepted = append(t.accepted, i)
 		return
 	}
-	if r.code == 552 && (st.Code() == status.Code{5, 5, 3} || st.Code() == status.Code{5, 0, 0} && len(t.accepted) > 0) {
-		// RFC 5321 section 4.5.3.1.10: older peers say 552 for too many recipients.
-		st = status.New("smtp.rcpt", 452, status.Code{4, 5, 3}, st.Text(), nil)
+	st := r.status()
+	// RFC 5321 section 4.5.3.1.10: 452 is for too many recipients, and 552 what older peers say. Without an enhanced
+	// code either may mean something else, but hardly after other recipients were accepted.
+	coded := st.Code()[1] == 5 && st.Code()[2] == 3
+	bare := st.Code()[1] == 0 && st.Code()[2] == 0 && len(t.accepted) > 0
+	if (r.code == 452 || r.code == 552) && (coded || bare) {
+		st = status.New(OpReply, 452, status.Code{4, 5, 3}, st.Text(), nil)
 	}
 	t.outcome[i] = st
 }
@@ -293,7 +303,7 @@ func (s *Session) hearReset() error {
 
 // refuseData gives those who were accepted the reply that refused DATA. When there are none, it only says so.
 func (t *transaction) refuseData() {
-	st := t.data.status("smtp.data")
+	st := t.data.status()
 	for _, i := range t.accepted {
 		t.outcome[i] = st
 	}

@@ -26,6 +26,8 @@ type Session struct {
 	out    []byte // commands and message blocks that have not been written yet
 	ext    extensions
 
+	until time.Time // when what the session is at has to be over
+
 	err     *status.Status // why the session cannot be used any more; nil while it can
 	aborted atomic.Bool    // a context ended in the middle of something
 	dirty   bool           // the peer has a transaction open: RSET goes before the next MAIL
@@ -65,6 +67,7 @@ func (s *Session) Close() error {
 	if s.err != nil || s.aborted.Load() {
 		return s.conn.Close()
 	}
+	s.until = time.Now().Add(2 * s.opt.Timeouts.Quit)
 	s.command("QUIT")
 	if err := s.flush(s.opt.Timeouts.Quit); err == nil && s.opt.Dialogue != nil {
 		_, _ = s.reply(s.opt.Timeouts.Quit, "QUIT")
@@ -105,9 +108,17 @@ func (s *Session) show(command string) {
 	}
 }
 
+// deadline is when a wait ends that may take limit.
+func (s *Session) deadline(limit time.Duration) time.Time {
+	if t := time.Now().Add(limit); t.Before(s.until) {
+		return t
+	}
+	return s.until
+}
+
 // write sends what has been gathered, in one write.
 func (s *Session) write(limit time.Duration) error {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(limit)) // an error will show in Write
+	_ = s.conn.SetWriteDeadline(s.deadline(limit)) // an error will show in Write
 	_, err := s.conn.Write(s.out)
 	s.out = s.out[:0]
 	return err
@@ -123,7 +134,7 @@ func (s *Session) flush(limit time.Duration) error {
 
 // reply reads the reply to what. An error has ended the session; so has a 421, which is returned as an error too.
 func (s *Session) reply(limit time.Duration, what string) (reply, error) {
-	_ = s.conn.SetReadDeadline(time.Now().Add(limit)) // an error will show in Read
+	_ = s.conn.SetReadDeadline(s.deadline(limit)) // an error will show in Read
 	var see func([]byte)
 	if s.opt.Dialogue != nil {
 		see = func(line []byte) { fmt.Fprintln(s.opt.Dialogue, status.Clean(string(line), keepReplyLine)) }
@@ -131,17 +142,18 @@ func (s *Session) reply(limit time.Duration, what string) (reply, error) {
 	r, err := readReply(s.r, see)
 	switch {
 	case err != nil && isSyntax(err):
-		return r, s.end(status.New("smtp.reply", 451, status.Code{4, 5, 0}, "bad reply to "+what, err))
+		text := status.Clean("bad reply to "+what+": "+err.Error(), status.MaxText)
+		return r, s.end(status.New("smtp.protocol", 451, status.Code{4, 5, 0}, text, nil))
 	case err != nil:
 		return r, s.lost("waiting for the reply to "+what, err)
 	case r.code == 421: // RFC 5321 section 3.8
-		return r, s.end(r.status("smtp.reply"))
+		return r, s.end(r.status())
 	}
 	return r, nil
 }
 
 func isSyntax(err error) bool {
-	return err == errReplySyntax || err == errReplyLong || err == errReplyLines || err == errReplyCodes
+	return errors.Is(err, errReplySyntax) || err == errReplyLong || err == errReplyLines || err == errReplyCodes
 }
 
 // roundTrip sends a command and reads its reply.
@@ -156,7 +168,7 @@ func (s *Session) roundTrip(line, verb string) (reply, error) {
 // unexpected ends the session because of a reply that makes no sense where it came.
 func (s *Session) unexpected(r reply, verb string) *status.Status {
 	text := status.Clean(fmt.Sprintf("unexpected reply to %s: %d %s", verb, r.code, r.flat()), status.MaxText)
-	return s.end(status.New("smtp.reply", 451, status.Code{4, 5, 0}, text, nil))
+	return s.end(status.New("smtp.protocol", 451, status.Code{4, 5, 0}, text, nil))
 }
 
 // lost ends the session because of an error of the connection.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -247,7 +248,7 @@ func TestAnEndlessGreetingIsCutOff(t *testing.T) {
 		}
 	})
 	_, err := Dial(context.Background(), Target{Network: "tcp", Address: addr}, Options{})
-	if st := status.From(err); !errors.Is(err, errReplyLines) || st.Diagnostic() != "451 4.5.0 bad reply to the connection" {
+	if st := status.From(err); st.Diagnostic() != "451 4.5.0 bad reply to the connection: too many lines in a reply" {
 		t.Errorf("%v", err)
 	}
 }
@@ -378,11 +379,63 @@ func TestNoLoginInClearAbroad(t *testing.T) {
 	if st := status.From(err); st == nil || st.Code() != (status.Code{4, 7, 11}) {
 		t.Errorf("%v", err)
 	}
-	s, err := Dial(context.Background(), target, Options{Dialer: peer, AuthInClear: true})
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestNoLoginToWhoeverAnswers(t *testing.T) {
+	logins := make(chan string, 10)
+	peer := pipeDialer(func(conn net.Conn, r *bufio.Reader) {
+		fmt.Fprint(conn, "220 mx\r\n")
+		_, _ = r.ReadString('\n')
+		fmt.Fprint(conn, "250-mx\r\n250 STARTTLS\r\n")
+		_, _ = r.ReadString('\n')
+		fmt.Fprint(conn, "220 go\r\n")
+		secure := tls.Server(conn, serverTLS())
+		r = bufio.NewReader(secure)
+		_, _ = r.ReadString('\n')
+		fmt.Fprint(secure, "250-mx\r\n250 AUTH PLAIN\r\n")
+		if l, err := r.ReadString('\n'); err == nil {
+			logins <- l
+			fmt.Fprint(secure, "235 thank you\r\n")
+		}
+	})
+	for _, mode := range []TLSMode{May, Encrypt} {
+		target := Target{Name: "mx.test", TLS: mode, Auth: &Credentials{"user", "secret"}}
+		_, err := Dial(context.Background(), target, Options{Dialer: peer})
+		if st := status.From(err); st == nil || st.Code() != (status.Code{4, 7, 5}) || len(logins) > 0 {
+			t.Errorf("mode %d, unknown authority: %v", mode, err)
+		}
+		target.Config = clientTLS()
+		s, err := Dial(context.Background(), target, Options{Dialer: peer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-logins
+		s.conn.Close()
 	}
-	s.Close()
+}
+
+func TestOpTellsWhoHasSaidIt(t *testing.T) {
+	b := &box{}
+	addr := b.serve(t, "tcp", false)
+	s := dialTest(t, addr, Options{})
+	defer s.Close()
+	m := message("b@mx.test", "no@mx.test", "b c@mx.test")
+	res, err := s.Send(context.Background(), m)
+	if err != nil || !res.Begun {
+		t.Fatal(res, err)
+	}
+	for i, want := range []bool{true, true, false} {
+		if got := res.Rcpts[i].Op() == OpReply; got != want {
+			t.Errorf("%s: said by the peer: %v", res.Rcpts[i].Diagnostic(), got)
+		}
+	}
+	if res, err = s.Send(context.Background(), message("no@mx.test")); err != nil || res.Begun {
+		t.Errorf("%+v, %v", res, err)
+	}
+	s.conn.Close()
+	if _, err = s.Send(context.Background(), m); err == nil || status.From(err).Op() == OpReply {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestDialSaysWhyItCannotConnect(t *testing.T) {

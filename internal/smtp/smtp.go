@@ -18,7 +18,11 @@
 // message twice (RFC 5321 section 4.5.3.2.6, RFC 1047).
 //
 // Peers are hostile: replies are capped in line length, lines and time and cleaned before anybody sees them, and
-// no write and no read goes without a deadline. Nothing that could end a command line or a path is ever sent.
+// no write and no read goes without a deadline, nor a session's beginning or a transaction as a whole. Nothing that
+// could end a command line or a path is ever sent.
+//
+// A password goes to nobody who may be somebody else: without TLS and a valid certificate there is no login, whatever
+// the mode, except on this machine.
 //
 // The message leaves in a form that every peer reads the same way (see body.go): a spool that holds a bare CR, a bare
 // LF or a NUL never shows it on the wire.
@@ -72,8 +76,6 @@ type Options struct {
 	Dialer interface {
 		DialContext(ctx context.Context, network, address string) (net.Conn, error)
 	}
-	// AuthInClear allows a login without TLS to peers other than this machine.
-	AuthInClear bool
 }
 
 // Timeouts limits every wait. A field that is 0 has its default.
@@ -85,7 +87,14 @@ type Timeouts struct {
 	Block    time.Duration // 3 min: to send one block of the message
 	Final    time.Duration // 10 min: for a reply to the final dot
 	Quit     time.Duration // 5 s: for the 221, when there is a Dialogue to show it
+
+	// A peer that uses each of these limits to the last second would hold us for hours.
+	Setup       time.Duration // 15 min: to bring a session up, from the connection to the login
+	Transaction time.Duration // 30 min, and a second more for each minRate bytes: for one Send
 }
+
+// minRate is how many bytes a second a peer must take on the average.
+const minRate = 2 << 10
 
 // withDefaults fills in RFC 5321 section 4.5.3.2.
 func (t Timeouts) withDefaults() Timeouts {
@@ -100,6 +109,8 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Block, 3 * time.Minute},
 		{&t.Final, 10 * time.Minute},
 		{&t.Quit, 5 * time.Second},
+		{&t.Setup, 15 * time.Minute},
+		{&t.Transaction, 30 * time.Minute},
 	} {
 		if *f.field == 0 {
 			*f.field = f.value
@@ -129,12 +140,18 @@ type Rcpt struct {
 
 // Result is the outcome of a transaction.
 type Result struct {
-	// Rcpts holds one outcome for each of Message.Rcpts, in their order. Success carries the final reply.
+	// Rcpts holds one outcome for each of Message.Rcpts, in their order. Success carries the final reply. The Op of
+	// what the peer itself has said is OpReply.
 	Rcpts []*status.Status
+	// Begun: the text of the message was sent, all or in part. When it is false the peer cannot have the message.
+	Begun bool
 	// DSN: the peer took the DSN parameters and owes the reports from now on. When it is false, a recipient that
 	// asked for SUCCESS is due a "relayed" report from us (RFC 3461 section 5.2.2).
 	DSN bool
 }
+
+// OpReply is the Op of a status that a peer has replied. Any other was found out by us.
+const OpReply = "smtp.reply"
 
 // ErrStale is in the chain of Send's error when the peer had ended the session between two messages. Nothing of the
 // new message was offered, so this is no failed attempt: dial again. A session's first Send never says so.
