@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"postrider/internal/status"
 )
@@ -64,4 +65,4 @@ func badName(op, name string, err error) error {
 	return status.New(op, 550, status.Code{5, 1, 2}, fmt.Sprintf("%s: not a domain name", shown(name)), err)
 }
 
-func shown(name string) string { return status.Clean(name, 255) }
+func shown(name string) string { return status.Clean(strings.TrimSuffix(name, "."), 255) }

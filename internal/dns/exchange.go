@@ -28,11 +28,11 @@ func (s *servers) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg,
 	for range conf.attempts {
 		for _, server := range conf.servers {
 			msg, err := s.try(ctx, server, conf.timeout, name, qtype)
-			if err == nil && (msg.Rcode == dns.RcodeSuccess || msg.Rcode == dns.RcodeNameError) {
-				return msg, nil
+			if err == nil {
+				err = useless(msg)
 			}
 			if err == nil {
-				err = fmt.Errorf("answers %s", rcode(msg.Rcode))
+				return msg, nil
 			}
 			last = fmt.Errorf("server %s: %w", server, err)
 			if ctx.Err() != nil {
@@ -41,6 +41,18 @@ func (s *servers) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg,
 		}
 	}
 	return nil, last
+}
+
+// useless tells why an answer says neither yes nor no; nil when it does. A server that is neither in charge of the
+// name nor asks others for us, and refers to somebody else, has not said that there is nothing.
+func useless(msg *dns.Msg) error {
+	switch {
+	case msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError:
+		return fmt.Errorf("answers %s", rcode(msg.Rcode))
+	case len(msg.Answer) == 0 && msg.Rcode == dns.RcodeSuccess && !msg.Authoritative && !msg.RecursionAvailable && !negative(msg):
+		return errors.New("refers to another server")
+	}
+	return nil
 }
 
 // try asks one server: over UDP, again without EDNS0 when the server does not know it (RFC 6891 section 7),

@@ -47,6 +47,7 @@ func over(attempts int, timeout time.Duration, addrs ...string) *resolver {
 func reply(w dns.ResponseWriter, q *dns.Msg, edit func(*dns.Msg)) {
 	m := new(dns.Msg)
 	m.SetReply(q)
+	m.RecursionAvailable = true
 	edit(m)
 	w.WriteMsg(m)
 }
@@ -131,6 +132,12 @@ func TestExchange(t *testing.T) {
 		{"a refusal is temporary", ample, func(w dns.ResponseWriter, q *dns.Msg) {
 			reply(w, q, func(m *dns.Msg) { m.Rcode = dns.RcodeRefused })
 		}, fails},
+		{"a referral is temporary", ample, func(w dns.ResponseWriter, q *dns.Msg) {
+			reply(w, q, func(m *dns.Msg) { m.RecursionAvailable = false })
+		}, fails},
+		{"a server in charge may say that there is nothing", ample, func(w dns.ResponseWriter, q *dns.Msg) {
+			reply(w, q, func(m *dns.Msg) { m.RecursionAvailable, m.Authoritative = false, true })
+		}, "550 5.1.2 d.example: no MX record"},
 		{"an alias whose target the answer lacks is asked for", ample, func(w dns.ResponseWriter, q *dns.Msg) {
 			if q.Question[0].Name == "t.example." {
 				reply(w, q, records("t.example. 1 IN MX 10 mx.d.example."))

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
+	"time"
 
 	"postrider/internal/dns"
 	"postrider/internal/status"
 )
 
-// Caps on the places to try for one next hop.
+// Caps on the places to try for one next hop, and on finding them out.
 const (
 	MaxHosts   = 20
-	maxPerName = 8 // addresses of one host
+	maxPerName = 8           // addresses of one host
+	lookupTime = time.Minute // for all of a next hop's lookups: what is known by then has to do
 )
 
 // Host is one place to try. Name is for the log and for TLS. Socket is set instead of Addr for LMTP by a Unix
@@ -36,6 +39,8 @@ func (r *Router) Hosts(ctx context.Context, next NextHop) ([]Host, error) {
 	if err != nil || port == 0 {
 		return nil, status.New("route.hosts", 451, status.Code{4, 3, 5}, "the next hop's port is no number", fmt.Errorf("smarthost.url: port %q", next.Port))
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.lookupTime)
+	defer cancel()
 	var list []Host
 	if next.Host != "" {
 		list, err = r.namedHost(ctx, next.Host)
@@ -130,23 +135,27 @@ func betterThan[T any](list []T, pref uint16, of func(T) uint16) []T {
 	return list
 }
 
-// resolve returns the addresses of mxs, cut before this machine's own. own reports that there was one. When
-// nothing is found, err is the first temporary failure, if any.
+// resolve returns the addresses of mxs, each once, cut before this machine's own. own reports that there was one.
+// When nothing is found, err is the first temporary failure, if any.
 func (r *Router) resolve(ctx context.Context, mxs []dns.MX) (list []Host, own bool, err error) {
+	asked := map[string]bool{"": true}
 	for _, mx := range mxs {
-		if mx.Host == "" || len(list) >= MaxHosts {
+		if asked[mx.Host] || len(list) >= MaxHosts {
 			continue
 		}
+		asked[mx.Host] = true
 		hosts, lookupErr := r.addrs(ctx, dns.MX{Host: mx.Host + ".", Pref: mx.Pref})
-		if lookupErr != nil && !errors.Is(lookupErr, dns.ErrNotFound) && err == nil {
+		if s := status.From(lookupErr); s != nil && s.Class() == status.Temporary && err == nil {
 			err = lookupErr
 		}
 		for _, h := range hosts {
 			if r.servesDomains() && r.ownAddr(h.Addr.Addr()) {
 				return betterThan(list, mx.Pref, func(h Host) uint16 { return h.Pref }), true, err
 			}
+			if !slices.ContainsFunc(list, func(have Host) bool { return have.Addr == h.Addr }) {
+				list = append(list, h)
+			}
 		}
-		list = append(list, hosts...)
 	}
 	return list[:min(len(list), MaxHosts)], false, err
 }

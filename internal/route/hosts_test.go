@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"postrider/internal/config"
 	"postrider/internal/dns"
@@ -49,6 +51,14 @@ const hostsZone = `
 	many     MX 20 many4
 	many     MX 30 many2
 	many     MX 40 nowhere
+	twice    MX 10 a.two
+	twice    MX 15 b.two
+	twice    MX 20 a.two
+	twice    MX 30 b.alias
+	b.alias  A 198.51.100.2
+	number   MX 10 192.0.2.7.
+	number2  MX 10 192.0.2.7.
+	number2  MX 20 servfail
 	mail.example.org. A 192.0.2.1
 	$SERVFAIL servfail.example.
 	$SERVFAIL nodns.example.
@@ -58,7 +68,7 @@ const hostsZone = `
 func manyAddrs(host string, n int) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "%s A 203.0.113.%d\n%s AAAA 2001:db8:2::%x\n", host, i, host, i)
+		fmt.Fprintf(&b, "%s A 203.0.%d.%d\n%s AAAA 2001:db8:%x::%x\n", host, host[4], i, host, host[4], i)
 	}
 	return b.String()
 }
@@ -93,12 +103,15 @@ func TestHosts(t *testing.T) {
 		{"a null MX among others is ignored", system(), mx("odd.example"), "b.two.example[198.51.100.2]:25"},
 		{"exchangers without addresses", system(), mx("dead.example"), "550 5.4.4 no mail exchanger of dead.example has an address"},
 		{"one exchanger of two exists", system(), mx("halfdead.example"), "b.two.example[198.51.100.2]:25"},
-		{"an exchanger that cannot be looked up now", system(), mx("broken.example"), "451 4.4.3 DNS lookup of servfail.example. failed"},
+		{"an exchanger that cannot be looked up now", system(), mx("broken.example"), "451 4.4.3 DNS lookup of servfail.example failed"},
+		{"a host and an address are tried once", system(), mx("twice.example"), "a.two.example[2001:db8:1::1]:25 a.two.example[198.51.100.1]:25 b.two.example[198.51.100.2]:25"},
+		{"an exchanger that is an address and no name", system(), mx("number.example"), "550 5.4.4 no mail exchanger of number.example has an address"},
+		{"and another that cannot be looked up now", system(), mx("number2.example"), "451 4.4.3 DNS lookup of servfail.example failed"},
 		{"a domain that cannot be looked up now", system(), mx("nodns.example"), "451 4.4.3 DNS lookup of nodns.example failed"},
 		{"a backup sends to better exchangers only", system(), mx("backup.example"), "a.two.example[2001:db8:1::1]:25 a.two.example[198.51.100.1]:25"},
 		{"the best exchanger is this machine by name", system(), mx("best.example"), "554 5.4.6 mail for best.example loops back to this machine"},
 		{"the best exchanger is this machine by address", system(), mx("byaddr.example"), "554 5.4.6 mail for byaddr.example loops back to this machine"},
-		{"a better exchanger that cannot be looked up now", system(), mx("late.example"), "451 4.4.3 DNS lookup of servfail.example. failed"},
+		{"a better exchanger that cannot be looked up now", system(), mx("late.example"), "451 4.4.3 DNS lookup of servfail.example failed"},
 		{"a better exchanger that does not exist", system(), mx("sole.example"), "554 5.4.6 mail for sole.example loops back to this machine"},
 		{"a domain at this machine's address", system(), mx("me.example"), "554 5.4.6 mail for me.example loops back to this machine"},
 		{"a domain at the loopback", system(), mx("loop.example"), "554 5.4.6 mail for loop.example loops back to this machine"},
@@ -146,8 +159,8 @@ func TestAddressesAreCapped(t *testing.T) {
 
 func TestEqualPreferencesAreShuffledAndOthersKeepTheirOrder(t *testing.T) {
 	zone := "best.example. MX 1 first.example.\nfirst.example. A 198.51.100.1\n"
-	for _, name := range []string{"a", "b", "c"} {
-		zone += "best.example. MX 5 " + name + ".example.\n" + name + ".example. A 198.51.100.2\n"
+	for i, name := range []string{"a", "b", "c"} {
+		zone += fmt.Sprintf("best.example. MX 5 %s.example.\n%s.example. A 198.51.100.%d\n", name, name, i+2)
 	}
 	r := New(system(), dns.Zone(zone), users).onMachine("192.0.2.1")
 	r.shuffle = rand.New(rand.NewPCG(1, 2)).Shuffle
@@ -176,6 +189,30 @@ func TestAnOwnExchangerTakesItsEqualsAway(t *testing.T) {
 		got := list(r.Hosts(context.Background(), NextHop{Domain: "backup.example", Port: "25"}))
 		if strings.Contains(got, "b.two.example") || !strings.Contains(got, "a.two.example") {
 			t.Fatalf("seed %d: %s", seed, got)
+		}
+	}
+}
+
+// slowly is a resolver that finds what is asked for first, and then waits for the context to end.
+type slowly struct {
+	dns.Resolver
+	fast string
+}
+
+func (s slowly) Addrs(ctx context.Context, host string) ([]netip.Addr, error) {
+	if host == s.fast {
+		return s.Resolver.Addrs(ctx, host)
+	}
+	<-ctx.Done()
+	return nil, status.New("test", 451, status.Code{4, 4, 3}, "no answer", ctx.Err())
+}
+
+func TestLookupsEnd(t *testing.T) {
+	r := New(system(), slowly{dns.Zone(hostsZone), "a.two.example."}, users).onMachine("192.0.2.1")
+	r.lookupTime = 20 * time.Millisecond
+	for domain, want := range map[string]string{"two.example": "a.two.example[198.51.100.1]:25 a.two.example[2001:db8:1::1]:25", "nomx.example": "451 4.4.3 no answer"} {
+		if got := list(r.Hosts(context.Background(), NextHop{Domain: domain, Port: "25"})); got != want {
+			t.Errorf("%s: %s", domain, got)
 		}
 	}
 }

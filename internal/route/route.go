@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"postrider/internal/address"
 	"postrider/internal/config"
@@ -58,11 +59,13 @@ type Router struct {
 	users   Users
 	shuffle func(n int, swap func(i, j int)) // puts exchangers of equal preference in random order
 	machine func() []netip.Addr              // the addresses of this machine
+
+	lookupTime time.Duration
 }
 
 // New makes a Router. resolver may be nil when Hosts is not called.
 func New(conf config.Config, resolver dns.Resolver, users Users) *Router {
-	return &Router{conf: conf, dns: resolver, users: users, shuffle: rand.Shuffle, machine: interfaces}
+	return &Router{conf: conf, dns: resolver, users: users, shuffle: rand.Shuffle, machine: interfaces, lookupTime: lookupTime}
 }
 
 // interfaces are the addresses of this machine's network interfaces; none when they cannot be found out.
