@@ -136,6 +136,7 @@ var causes = []struct {
 	{[]error{mailbox.ErrBusy}, 450, status.Code{4, 2, 0}, "mailbox is locked by another program"},
 	{[]error{mailbox.ErrUnsafe}, 450, status.Code{4, 2, 0}, "mailbox is not a plain file of its owner"},
 	{[]error{fs.ErrPermission, syscall.EROFS}, 450, status.Code{4, 2, 0}, "mailbox cannot be written: permission denied"},
-	{[]error{fs.ErrNotExist, syscall.ENOTDIR}, 450, status.Code{4, 2, 0}, "mailbox's directory does not exist"},
+	{[]error{fs.ErrNotExist}, 450, status.Code{4, 2, 0}, "mailbox's directory does not exist"},
+	{[]error{syscall.ENOTDIR, syscall.ELOOP}, 450, status.Code{4, 2, 0}, "mailbox's path leads through something that is no directory"},
 	{[]error{context.Canceled, context.DeadlineExceeded}, 451, status.Code{4, 3, 2}, "delivery was interrupted"},
 }

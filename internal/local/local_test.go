@@ -137,6 +137,8 @@ func TestOutcome(t *testing.T) {
 		{path(syscall.EPERM), "450 4.2.0"},
 		{path(syscall.EROFS), "450 4.2.0"},
 		{path(syscall.ENOENT), "450 4.2.0"},
+		{path(syscall.ENOTDIR), "450 4.2.0"},
+		{path(syscall.ELOOP), "450 4.2.0"},
 		{path(mailbox.ErrBusy), "450 4.2.0"},
 		{path(mailbox.ErrUnsafe), "450 4.2.0"},
 		{path(context.Canceled), "451 4.3.2"},

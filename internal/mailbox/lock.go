@@ -22,8 +22,6 @@ const (
 	defaultTries = 110 // with backOff, about 20 seconds
 )
 
-func dirOf(path string) string { return filepath.Dir(path) }
-
 // backOff waits 5 ms, doubling up to 200 ms.
 func backOff(ctx context.Context, try int) error {
 	t := time.NewTimer(min(200*time.Millisecond, 5*time.Millisecond<<min(try-1, 8)))

@@ -41,6 +41,10 @@ type Message struct {
 	Content io.Reader // header, empty line, body; CRLF
 }
 
+// syncDir makes the names in a directory durable. The "/." follows a link: /var/mail is one on many systems, and a
+// Maildir may be one.
+func syncDir(fs fsys.FS, dir string) error { return fs.SyncDir(dir + "/.") }
+
 func orReal(fs fsys.FS) fsys.FS {
 	if fs == nil {
 		return fsys.OS{}

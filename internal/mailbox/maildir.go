@@ -77,7 +77,7 @@ func (d Maildir) prepare() error {
 	if made, err := d.mkdir(d.Dir); err != nil {
 		return err
 	} else if made {
-		if err := d.FS.SyncDir(filepath.Dir(filepath.Clean(d.Dir))); err != nil {
+		if err := syncDir(d.FS, filepath.Dir(filepath.Clean(d.Dir))); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func (d Maildir) prepare() error {
 	if !changed {
 		return nil
 	}
-	return d.FS.SyncDir(d.Dir)
+	return syncDir(d.FS, d.Dir)
 }
 
 func (d Maildir) mkdir(name string) (made bool, err error) {
@@ -127,7 +127,7 @@ func (d Maildir) seen(name string, arrival time.Time) (bool, error) {
 	if err != errFound {
 		return false, err
 	}
-	return true, d.FS.SyncDir(cur)
+	return true, syncDir(d.FS, cur)
 }
 
 // write makes a durable file of the message. The file is left to the caller when it fails.
@@ -164,7 +164,7 @@ func (d Maildir) publish(tmp, name string) error {
 	if there {
 		d.FS.Remove(tmp)
 	}
-	if err := d.FS.SyncDir(d.path("new")); err != nil {
+	if err := syncDir(d.FS, d.path("new")); err != nil {
 		if !there {
 			d.FS.Remove(to)
 		}

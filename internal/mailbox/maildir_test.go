@@ -60,6 +60,22 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+func TestADirectoryMayBeALink(t *testing.T) {
+	base := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(base, "real"), 0o700), os.Symlink("real", filepath.Join(base, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(base, "link")
+	if err := (Mbox{Path: filepath.Join(link, "mbox"), UID: -1}).Append(t.Context(), message(wire)); err != nil {
+		t.Errorf("mbox: %v", err)
+	}
+	for _, dir := range []string{link, filepath.Join(link, "Maildir")} {
+		if err := (Maildir{Dir: dir}).Deliver(uniq, date, message(wire)); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
 func TestDeliverMakesNoParents(t *testing.T) {
 	d := Maildir{Dir: filepath.Join(t.TempDir(), "missing", "Maildir")}
 	if err := d.Deliver(uniq, date, message(wire)); !errors.Is(err, os.ErrNotExist) {

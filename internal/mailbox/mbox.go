@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"postrider/internal/fsys"
@@ -217,7 +218,7 @@ func (h *held) sync() error {
 	if h.size > 0 {
 		return nil
 	}
-	return h.fs.SyncDir(dirOf(h.path))
+	return syncDir(h.fs, filepath.Dir(h.path))
 }
 
 // release gives the locks back. Its errors do not count: the message is durable by then, or cut away, and a
