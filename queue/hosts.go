@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"slices"
@@ -213,7 +212,7 @@ func hostFile(name string) string {
 		}
 	}
 	if len(b) == 0 || len(b) > maxHostName {
-		b = fmt.Appendf(b[:min(len(b), maxHostName-9)], "~%08x", crc32.ChecksumIEEE([]byte(name)))
+		b = fmt.Appendf(b[:min(len(b), maxHostName-9)], "~%08x", checksum(name))
 	}
 	return string(b)
 }

@@ -3,7 +3,8 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
+	"hash"
+	"hash/adler32"
 )
 
 // measure watches a message pass and finds its Traits, a block at a time.
@@ -12,10 +13,14 @@ type measure struct {
 	line   int  // bytes of the line that is not ended, with a CR that may belong to its end
 	lastCR bool // the newest byte was a CR
 	body   bool // the empty line has passed
+	adler  hash.Hash32
 }
 
 func (m *measure) write(p []byte) {
-	m.sum = crc32.Update(m.sum, crc32.IEEETable, p)
+	if m.adler == nil {
+		m.adler = adler32.New()
+	}
+	m.adler.Write(p)
 	for !m.body && len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
@@ -62,6 +67,9 @@ func (m *measure) endLine(p []byte) {
 // finish counts a last line without an end.
 func (m *measure) finish() Traits {
 	m.MaxLine = max(m.MaxLine, m.line)
+	if m.sum = 1; m.adler != nil { // 1: the sum of nothing
+		m.sum = m.adler.Sum32()
+	}
 	return m.Traits
 }
 

@@ -3,7 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"hash/adler32"
 	"io"
 	"io/fs"
 	"time"
@@ -190,7 +190,7 @@ func (s *Spool) Count(states State) (n int, err error) {
 
 // sum reads a message and returns its checksum.
 func sum(r io.Reader) (uint32, error) {
-	h := crc32.NewIEEE()
+	h := adler32.New()
 	_, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, blockSize))
 	return h.Sum32(), err
 }
