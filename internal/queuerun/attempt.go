@@ -2,8 +2,10 @@ package queuerun
 
 import (
 	"errors"
+	"slices"
 	"time"
 
+	"postrider/internal/smtp"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -12,9 +14,10 @@ import (
 type attempt struct {
 	*run
 	item
-	c     *queue.Claim
-	began time.Time // what all deferrals of one attempt have in common
-	tries int       // attempts before this one
+	c       *queue.Claim
+	began   time.Time // what all deferrals of one attempt have in common
+	resumed bool      // it has waited for a next hop and goes on
+	tries   int       // attempts before this one
 
 	fates   []fate         // by recipient: what this attempt brought
 	unsaved []queue.Record // what is not in the journal yet
@@ -26,7 +29,6 @@ type attempt struct {
 // fate is what an attempt brought for a recipient. The zero value is nothing.
 type fate struct {
 	record queue.Record
-	status *status.Status
 	quiet  bool // it is not for us to report success
 }
 
@@ -37,11 +39,16 @@ func (r *run) attempt(it item) {
 		r.unclaimed(it, err)
 		return
 	}
-	a := &attempt{run: r, item: it, c: c, began: r.Now().Truncate(time.Microsecond), tries: c.History.Attempts()}
+	a := &attempt{run: r, item: it, c: c, began: it.began, resumed: !it.began.IsZero(), tries: c.History.Attempts()}
 	a.fates = make([]fate, len(c.Envelope.Rcpts))
-	if r.sel.early() && a.triedSince(r.started) {
+	switch {
+	case !a.resumed && r.sel.early() && a.deferredSince(r.started):
 		c.Close()
 		return
+	case !a.resumed:
+		a.began = r.Now().Truncate(time.Microsecond)
+	case a.deferredSince(a.began):
+		a.tries--
 	}
 	if it.State == queue.Held {
 		a.unsaved = append(a.unsaved, queue.Record{Time: a.began, Kind: queue.Released, Rcpts: queue.WholeMessage})
@@ -60,9 +67,9 @@ func (r *run) unclaimed(it item, err error) {
 	}
 }
 
-// triedSince tells whether the message was deferred since t. A renamed file may come up again in the scan that met
+// deferredSince tells whether a recipient was deferred since t. A renamed file may come up again in the scan that met
 // it, and the journal is what remembers that.
-func (a *attempt) triedSince(t time.Time) bool {
+func (a *attempt) deferredSince(t time.Time) bool {
 	events := a.c.History.Events()
 	for i := len(events) - 1; i >= 0; i-- {
 		if events[i].Kind == queue.Deferred {
@@ -75,24 +82,53 @@ func (a *attempt) triedSince(t time.Time) bool {
 // perform offers the message to each next hop and settles what becomes of it. It ends the claim.
 func (a *attempt) perform() {
 	defer a.c.Close()
+	var busy *group
 	for _, g := range a.plan() {
 		err := a.offer(g)
 		if errors.Is(err, errBusyHop) {
-			a.c.Close()
-			a.work.park()
-			a.hops.park(g.key, a.item)
-			return
+			busy = g
+			continue
 		}
 		if err != nil {
 			a.abandon(err)
 			return
 		}
 	}
+	if busy != nil {
+		a.wait(busy.key)
+		return
+	}
 	a.count(func(s *Result) { s.Messages++ })
 	if err := a.finish(); err != nil {
 		a.abandon(err)
 	}
-	a.work.prefer(a.reports, false)
+	a.work.prefer(a.reports)
+}
+
+// wait lets the message wait by name for a busy next hop, so that no worker is held up. What there is to tell of other
+// recipients is saved, and the message is in cur/ as one that was tried: should this process end, another finds it
+// there after a while. The attempt then goes on with the recipients that are left.
+func (a *attempt) wait(key string) {
+	it := a.item
+	if a.anySettled() {
+		err := a.save()
+		if err == nil {
+			err = a.c.Defer(a.Now().Add(a.Config.Queue.RetryMin))
+		}
+		if err != nil {
+			a.abandon(err)
+			return
+		}
+		it.Entry, it.began = a.c.Entry, a.began
+	}
+	a.c.Close()
+	if a.work.park(a.ID) {
+		a.hops.park(key, it)
+	}
+}
+
+func (a *attempt) anySettled() bool {
+	return slices.ContainsFunc(a.fates, func(f fate) bool { return f.record.Kind != 0 })
 }
 
 // abandon gives the attempt up in the middle, with what is known on disk if that can be.
@@ -105,26 +141,29 @@ func (a *attempt) abandon(err error) {
 	}
 }
 
-// settle notes a recipient's outcome. relay is who answered, "" when it was nobody but us.
-func (a *attempt) settle(rcpt int, kind queue.Kind, st *status.Status, relay, tls string) {
+// settle notes a recipient's outcome.
+func (a *attempt) settle(rcpt int, kind queue.Kind, st *status.Status, from source) {
 	last, tried := a.c.History.Last(rcpt)
 	if kind == queue.Deferred && expired(a.Config.Queue, a.began, a.c.Envelope.Arrival, last, tried) {
 		kind = queue.Expired
 	}
-	rec := queue.Record{Time: a.began, Kind: kind, Rcpts: queue.One(rcpt), Reply: st.Reply(), Code: st.Code(), Relay: relay, Text: st.Text()}
-	a.fates[rcpt].record, a.fates[rcpt].status = rec, st
+	rec := queue.Record{Time: a.began, Kind: kind, Rcpts: queue.One(rcpt), Reply: st.Reply(), Code: st.Code(), Relay: from.relay, Text: st.Text()}
+	if from.remote() && st.Op() != smtp.OpReply { // these are not the host's words
+		rec.Relay, rec.Text = "", status.Clean(from.relay+": "+st.Text(), status.MaxText)
+	}
+	a.fates[rcpt].record = rec
 	a.unsaved = append(a.unsaved, rec)
 	a.owed = a.owed || kind == queue.Delivered || kind == queue.Relayed
-	a.tell(rcpt, kind, st, relay, tls)
+	a.tell(rcpt, kind, st, from)
 }
 
 // settleFailure is settle for what did not succeed.
-func (a *attempt) settleFailure(rcpt int, st *status.Status, relay, tls string) {
+func (a *attempt) settleFailure(rcpt int, st *status.Status, from source) {
 	kind := queue.Deferred
 	if st.Class() == status.Permanent {
 		kind = queue.Failed
 	}
-	a.settle(rcpt, kind, st, relay, tls)
+	a.settle(rcpt, kind, st, from)
 }
 
 // hush notes that whoever took a recipient over owes the report of its success.

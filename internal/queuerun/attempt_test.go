@@ -36,15 +36,15 @@ func TestDelivery(t *testing.T) {
 			map[string]int{"a@x.test hello": 1}, 1, 0},
 		{"a domain that takes no mail", "a@x.test", func(w *world) { w.hosts["x.test"] = []route.Host{} },
 			map[string]int{"sender@here.test report": 1}, 0, status.ExitUnavailable},
-		{"a host that is down", "a@x.test", func(w *world) { w.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused") },
+		{"a host that is down", "a@x.test", func(w *world) { w.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused") },
 			map[string]int{}, 1, 0},
 		{"the next host is tried", "a@x.test", func(w *world) {
 			w.hosts["x.test"] = []route.Host{host("mx1", 1), host("mx2", 2)}
-			w.connect["mx1"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+			w.connect["mx1"] = outage(status.Code{4, 4, 1}, "connection refused")
 		}, map[string]int{"a@x.test hello": 1}, 0, 0},
 		{"one host that never takes mail leaves the other", "a@x.test", func(w *world) {
 			w.hosts["x.test"] = []route.Host{host("mx1", 1), host("mx2", 2)}
-			w.connect["mx1"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+			w.connect["mx1"] = outage(status.Code{4, 4, 1}, "connection refused")
 			w.connect["mx2"] = refusal(521, status.Code{5, 3, 2}, "no mail here")
 		}, map[string]int{}, 1, 0},
 		{"no host ever takes mail", "a@x.test", func(w *world) { w.connect["mx.x.test"] = refusal(521, status.Code{5, 3, 2}, "no mail here") },
@@ -149,14 +149,134 @@ func TestBrokenSessionIsTemporary(t *testing.T) {
 	b := newBench(t, nil)
 	b.world.send = func(p *peer, m smtp.Message) (smtp.Result, error) {
 		p.broken = true
-		return smtp.Result{}, refusal(451, status.Code{4, 4, 2}, "connection lost")
+		return smtp.Result{}, outage(status.Code{4, 4, 2}, "connection lost")
 	}
 	b.submit("hello", "a@x.test", "b@x.test")
 	b.run(Selection{})
 	m := b.message()
 	for i := range 2 {
-		if r, _ := m.History.Last(i); r.Kind != queue.Deferred || r.Text != "connection lost" {
+		// Nobody has replied that.
+		if r, _ := m.History.Last(i); r.Kind != queue.Deferred || r.Relay != "" || r.Text != "mx.x.test[192.0.2.1]:25: connection lost" {
 			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestNextHostIsTriedBeforeTheText(t *testing.T) {
+	later := refusal(451, status.Code{4, 3, 2}, "overloaded")
+	for _, tc := range []struct {
+		name  string
+		first func(p *peer, m smtp.Message) (smtp.Result, error)
+		last  error // of the last host
+		sent  int
+		why   string
+	}{
+		{"a host that puts all off", func(p *peer, m smtp.Message) (smtp.Result, error) { return refuseAll(m, later), nil }, nil, 2, ""},
+		{"a host that hangs up", func(p *peer, m smtp.Message) (smtp.Result, error) {
+			p.broken = true
+			return smtp.Result{}, outage(status.Code{4, 4, 2}, "connection lost")
+		}, nil, 2, ""},
+		{"a host that refuses one for good has decided", func(p *peer, m smtp.Message) (smtp.Result, error) {
+			res := refuseAll(m, later)
+			res.Rcpts[0] = refusal(550, status.Code{5, 1, 1}, "no")
+			return res, nil
+		}, nil, 1, "overloaded"}, // the report is sent
+		{"a host that may have the text is alone with it", func(p *peer, m smtp.Message) (smtp.Result, error) {
+			res := refuseAll(m, later)
+			res.Begun = true
+			return res, nil
+		}, nil, 0, "overloaded"},
+		{"with the last host down it is the first one's reason", func(p *peer, m smtp.Message) (smtp.Result, error) { return refuseAll(m, later), nil },
+			outage(status.Code{4, 4, 1}, "connection refused"), 0, "overloaded"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.world.hosts["x.test"] = []route.Host{host("mx1", 1), host("mx2", 2), host("mx3", 3)}
+			b.world.connect["mx2"], b.world.connect["mx3"] = outage(status.Code{4, 4, 1}, "connection refused"), tc.last
+			b.world.send = func(p *peer, m smtp.Message) (smtp.Result, error) {
+				if p.name == "mx1" {
+					return tc.first(p, m)
+				}
+				return p.accept(m), nil
+			}
+			b.submit("hello", "a@x.test", "b@x.test")
+			if res := b.run(Selection{}); res.Sent != tc.sent {
+				t.Errorf("%d sent, dials: %v", res.Sent, b.world.dials)
+			}
+			for _, m := range b.messages() {
+				if r, _ := m.History.Last(1); m.Envelope.Sender != "" && r.Text != tc.why {
+					t.Errorf("%+v", r)
+				}
+			}
+			if b.world.active["mx1"]+b.world.active["mx3"] != 0 {
+				t.Error("a session was left open")
+			}
+		})
+	}
+}
+
+func TestTheMostTellingReasonCounts(t *testing.T) {
+	down := outage(status.Code{4, 4, 1}, "connection refused")
+	login := outage(status.Code{4, 7, 8}, "login refused")
+	never := refusal(521, status.Code{5, 3, 2}, "no mail here")
+	for _, tc := range []struct {
+		name  string
+		hosts []error
+		want  string
+	}{
+		{"the host that was there", []error{down, login, down}, "mx1 (192.0.2.1:25): login refused"},
+		{"the first of several", []error{login, outage(status.Code{4, 7, 5}, "certificate"), down}, "mx0 (192.0.2.0:25): login refused"},
+		{"the first when none was", []error{down, outage(status.Code{4, 4, 1}, "no route"), down}, "mx0 (192.0.2.0:25): connection refused"},
+		{"whoever may still take it", []error{never, down}, "mx1 (192.0.2.1:25): connection refused"},
+		{"and not who never will", []error{down, never}, "mx0 (192.0.2.0:25): connection refused"},
+		{"a reply is quoted with its codes", []error{refusal(421, status.Code{4, 3, 2}, "busy")}, "mx0 (192.0.2.0:25): 421 4.3.2 busy"},
+	} {
+		b := newBench(t, nil)
+		for i, err := range tc.hosts {
+			name := fmt.Sprint("mx", i)
+			b.world.hosts["x.test"] = append(b.world.hosts["x.test"], host(name, byte(i)))
+			b.world.connect[name] = err
+		}
+		b.submit("hello", "a@x.test")
+		b.run(Selection{})
+		if r, _ := b.message().History.Last(0); r.Kind != queue.Deferred || r.Text != tc.want {
+			t.Errorf("%s: %+v", tc.name, r)
+		}
+	}
+}
+
+func TestHostsAreTriedForSomeTimeOnly(t *testing.T) {
+	b := newBench(t, nil)
+	for i := range byte(10) {
+		b.world.hosts["x.test"] = append(b.world.hosts["x.test"], host(fmt.Sprint("mx", i), i))
+	}
+	b.Dial = func(ctx context.Context, t smtp.Target, o smtp.Options) (Session, error) {
+		b.clock.add(4 * time.Minute)
+		b.world.dials = append(b.world.dials, t.Name)
+		return nil, outage(status.Code{4, 4, 2}, "timed out")
+	}
+	b.submit("hello", "a@x.test")
+	b.run(Selection{})
+	if n := len(b.world.dials); n != 3 {
+		t.Errorf("%d hosts were tried", n)
+	}
+}
+
+func TestOneRecipientsAlphabetIsNoBurdenToOthers(t *testing.T) {
+	b := newBench(t, nil)
+	b.queue("hello", queue.Envelope{Sender: "s@here.test", UTF8: true, Rcpts: []queue.Rcpt{{Address: "jörg@x.test"}, {Address: "a@x.test"}}})
+	d, err := b.spool.NewDraft(queue.Envelope{Sender: "s@here.test", UTF8: true, UID: -1, Arrival: b.clock.Now(), Rcpts: []queue.Rcpt{{Address: "a@y.test"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(d, "To: jörg@y.test\r\n\r\nhello\r\n")
+	if _, err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	b.run(Selection{})
+	for _, m := range b.world.sent {
+		if want := m.Rcpts[0].Address == "a@y.test"; m.UTF8 != want {
+			t.Errorf("to %s the message needs SMTPUTF8: %v", m.Rcpts[0].Address, m.UTF8)
 		}
 	}
 }
@@ -197,7 +317,7 @@ func TestSessionsAreReused(t *testing.T) {
 func TestDeadNextHopIsTriedOncePerRun(t *testing.T) {
 	b := newBench(t, nil)
 	b.Config.Queue.Concurrency = 1
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 	for i := range 5 {
 		b.submit(fmt.Sprint(i), "a@x.test")
 	}
@@ -224,7 +344,7 @@ func TestRefusedLoginReturnsNothing(t *testing.T) {
 
 func TestLifeOfAMessageWhoseHostIsDown(t *testing.T) {
 	b := newBench(t, nil)
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 	id := b.submit("hello", "a@x.test")
 	start := b.clock.Now()
 	var waits []time.Duration
@@ -260,7 +380,7 @@ func TestLifeOfAMessageWhoseHostIsDown(t *testing.T) {
 
 func TestFirstAttemptNeverExpires(t *testing.T) {
 	b := newBench(t, nil)
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 	b.submit("hello", "a@x.test")
 	b.clock.add(10 * 24 * time.Hour)
 	if res := b.run(Selection{}); res.Deferred != 1 {
@@ -270,7 +390,7 @@ func TestFirstAttemptNeverExpires(t *testing.T) {
 
 func TestFlushAttemptsEachMessageOnce(t *testing.T) {
 	b := newBench(t, nil)
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 	for i := range 5 {
 		b.submit(fmt.Sprint(i), "a@x.test")
 	}

@@ -48,8 +48,9 @@ func (r *Runner) Daemon(ctx context.Context, interval time.Duration) error {
 		interval = min(interval, time.Minute)
 	}
 	r.Log.RunStart("daemon")
+	d := &daemon{run: n, interval: interval, room: make(chan struct{}, 1)}
+	n.work.more = d.roomAgain
 	wait := n.workers()
-	d := &daemon{run: n, interval: interval}
 	d.loop(arrivals)
 	wait()
 	d.scans.Wait()
@@ -98,6 +99,7 @@ type daemon struct {
 	*run
 	interval time.Duration
 	scans    sync.WaitGroup
+	room     chan struct{} // messages that there was no room for may be found again
 
 	scanning bool
 	missed   bool      // there is mail in the spool that no worker was given
@@ -129,6 +131,8 @@ func (d *daemon) loop(arrivals <-chan queue.Entry) {
 			} else {
 				d.arrived(e)
 			}
+		case <-d.room:
+			d.missed = true
 		case <-d.wake:
 			d.hops.revive()
 			d.missed, d.quiet = true, time.Time{}
@@ -142,6 +146,14 @@ func (d *daemon) loop(arrivals <-chan queue.Entry) {
 		if d.ctx.Err() != nil {
 			return
 		}
+	}
+}
+
+// roomAgain says that there is room for messages which had to be left in the spool. It does not wait.
+func (d *daemon) roomAgain() {
+	select {
+	case d.room <- struct{}{}:
+	default:
 	}
 }
 

@@ -90,7 +90,7 @@ func TestDaemonTriesAgainWhenItIsDue(t *testing.T) {
 
 func TestRescanTriesDeadHopsAgain(t *testing.T) {
 	b := realBench(t)
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 	stop := b.daemon()
 	id := b.submit("hello", "a@x.test")
 	b.eventually("a deferral", func() bool { e, err := b.spool.Find(id); return err == nil && e.State == queue.Cur })

@@ -34,8 +34,14 @@
 //
 // A next hop has few sessions at first and one more for each success, up to HostConcurrency, and never all that
 // Concurrency allows, so that one slow host cannot hold up the others. Sessions stay open for the next message
-// for a few seconds. Messages that find their next hop busy wait by name only, unclaimed. A next hop that no
-// session could be had with is dead: what else wants to go there is deferred for the same reason without
+// for a few seconds. Messages that find their next hop busy wait by name only, unclaimed, once their other recipients
+// are served; an attempt that has waited goes on with those that are left. A daemon for which too many messages wait
+// leaves the others in the spool until there is room for them.
+//
+// The hosts of a next hop are tried in their order until one gives a session and hears the text of the message, or
+// has an answer for good (RFC 5321 section 5.1), for at most ten minutes.
+//
+// A next hop that no session could be had with is dead: what else wants to go there is deferred for the same reason without
 // another connection, in a daemon until the message that found it dead may be due again, in a single run until its
 // end. If it could not be reached at all the spool gets a note of that (see shared), so that it is dead for other
 // processes too, for as long as for a daemon or until there is a session. A Selection that insists is not put off by

@@ -20,7 +20,7 @@ func scenario(b *bench) {
 	b.Config.Queue.Concurrency = 1
 	b.submit("hello", "a@x.test", "b@x.test", "c@y.test", "d@local.test", "u@refused.test", "e@z.test")
 	b.submit("other", "a@x.test")
-	b.world.connect["mx.z.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.z.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 }
 
 const theReport = "sender@here.test report"

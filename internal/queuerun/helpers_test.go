@@ -136,11 +136,13 @@ func (p *peer) Send(_ context.Context, m smtp.Message) (smtp.Result, error) {
 
 // accept takes the message for all that the world does not refuse.
 func (p *peer) accept(m smtp.Message) smtp.Result {
-	res := smtp.Result{DSN: p.w.dsn}
+	res := smtp.Result{DSN: p.w.dsn, Begun: true}
 	for _, r := range m.Rcpts {
 		st := p.w.refuse[r.Address]
 		if st == nil {
-			st = p.w.took(r.Address, m.Body)
+			if st = p.w.took(r.Address, m.Body); st.Class() == status.Success {
+				st = refusal(250, status.Code{2, 0, 0}, "ok")
+			}
 		}
 		res.Rcpts = append(res.Rcpts, st)
 	}
@@ -306,6 +308,21 @@ func (b *bench) wantEmpty() {
 	}
 }
 
+// refuseAll is a transaction that ends before the text, for one reason.
+func refuseAll(m smtp.Message, st *status.Status) smtp.Result {
+	var res smtp.Result
+	for range m.Rcpts {
+		res.Rcpts = append(res.Rcpts, st)
+	}
+	return res
+}
+
+// refusal is what a peer replies.
 func refusal(reply int, code status.Code, text string) *status.Status {
-	return status.New("test", reply, code, text, nil)
+	return status.New(smtp.OpReply, reply, code, text, nil)
+}
+
+// outage is what we find out about a peer.
+func outage(code status.Code, text string) *status.Status {
+	return status.New("test", 451, code, text, nil)
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"postrider/internal/route"
+	"postrider/internal/smtp"
 	"postrider/internal/status"
 )
 
@@ -24,12 +26,13 @@ var errBusyHop = errors.New("the next hop is busy")
 // hops are the next hops that this process knows: how many sessions each has, which of them are idle, which
 // messages wait for it, and whether it is dead.
 type hops struct {
-	now     func() time.Time
-	limit   int           // sessions of one next hop
-	dead    time.Duration // how long a next hop is dead
-	forGood bool          // it is dead for as long as we live; dead is then for others
-	others  *shared       // what other runs know
-	unpark  func([]item)  // takes messages that waited by name
+	now      func() time.Time
+	limit    int           // sessions of one next hop
+	patience time.Duration // how long a claimed message waits for a slot
+	dead     time.Duration // how long a next hop is dead
+	forGood  bool          // it is dead for as long as we live; dead is then for others
+	others   *shared       // what other runs know
+	unpark   func([]item)  // takes messages that waited by name
 
 	mu   sync.Mutex
 	by   map[string]*hop
@@ -53,6 +56,8 @@ type hop struct {
 type link struct {
 	Session
 	opened, idle time.Time
+	rest         []route.Host // what is left to try of the next hop, and how to log in there
+	auth         *smtp.Credentials
 }
 
 // slot is the right to have one session with a next hop. link is nil when there is none to go on with.
@@ -79,8 +84,8 @@ func (p *hop) deadAt(now time.Time) *status.Status {
 }
 
 // enter asks for a slot at the next hop key. The error is the *status.Status of a dead hop, or errBusyHop when
-// there is no slot within patience (or others wait by name already), or ctx's.
-func (h *hops) enter(ctx context.Context, key string, patience time.Duration, local bool) (*slot, error) {
+// there is no slot soon (or others wait by name already), or ctx's.
+func (h *hops) enter(ctx context.Context, key string, local bool) (*slot, error) {
 	window, limit := firstWindow, h.limit
 	if local {
 		window, limit = localWindow, localWindow
@@ -101,19 +106,19 @@ func (h *hops) enter(ctx context.Context, key string, patience time.Duration, lo
 		h.mu.Unlock()
 		return s, nil
 	}
-	if len(p.parked) > 0 && patience <= shortWait {
+	if len(p.parked) > 0 {
 		h.mu.Unlock()
 		return nil, errBusyHop
 	}
 	turn := make(chan *link, 1)
 	p.blocked = append(p.blocked, turn)
 	h.mu.Unlock()
-	return h.await(ctx, p, turn, patience)
+	return h.await(ctx, p, turn)
 }
 
 // await waits for turn, which brings a slot, and a session if there is one.
-func (h *hops) await(ctx context.Context, p *hop, turn chan *link, patience time.Duration) (*slot, error) {
-	t := time.NewTimer(patience)
+func (h *hops) await(ctx context.Context, p *hop, turn chan *link) (*slot, error) {
+	t := time.NewTimer(h.patience)
 	defer t.Stop()
 	var err error
 	select {

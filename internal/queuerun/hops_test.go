@@ -25,7 +25,7 @@ func newHops(clk *clock, limit int) (h *hops, freed *[]item) {
 
 func enter(t *testing.T, h *hops) *slot {
 	t.Helper()
-	s, err := h.enter(context.Background(), "x", 0, false)
+	s, err := h.enter(context.Background(), "x", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestWindowGrowsWithSuccess(t *testing.T) {
 	for want := firstWindow; want < 6; want++ {
 		var slots []*slot
 		for {
-			s, err := h.enter(context.Background(), "x", 0, false)
+			s, err := h.enter(context.Background(), "x", false)
 			if err != nil {
 				break
 			}
@@ -56,7 +56,7 @@ func TestParkedMessagesGoOnAsSlotsBecomeFree(t *testing.T) {
 	h, freed := newHops(newClock(), 2)
 	a, b := enter(t, h), enter(t, h)
 	for range 3 {
-		if _, err := h.enter(context.Background(), "x", 0, false); !errors.Is(err, errBusyHop) {
+		if _, err := h.enter(context.Background(), "x", false); !errors.Is(err, errBusyHop) {
 			t.Fatal(err)
 		}
 		h.park("x", item{})
@@ -68,7 +68,7 @@ func TestParkedMessagesGoOnAsSlotsBecomeFree(t *testing.T) {
 	if len(*freed) != 1 {
 		t.Errorf("%d went on for one slot", len(*freed))
 	}
-	h.fail(b.hop, refusal(451, status.Code{4, 4, 1}, "down"), h.now())
+	h.fail(b.hop, outage(status.Code{4, 4, 1}, "down"), h.now())
 	h.leave(b, false)
 	if len(*freed) != 3 {
 		t.Errorf("%d went on when the next hop died", len(*freed))
@@ -98,10 +98,10 @@ func TestDeadHopLivesAgain(t *testing.T) {
 		s := enter(t, h)
 		began := clk.Now()
 		clk.add(tc.took)
-		h.fail(s.hop, refusal(451, status.Code{4, 4, 1}, "down"), began)
+		h.fail(s.hop, outage(status.Code{4, 4, 1}, "down"), began)
 		h.leave(s, false)
 		clk.add(tc.dead - time.Second)
-		if _, err := h.enter(context.Background(), "x", 0, false); err == nil || err.Error() != "down" {
+		if _, err := h.enter(context.Background(), "x", false); err == nil || err.Error() != "down" {
 			t.Errorf("when it took %v: %v", tc.took, err)
 		}
 		clk.add(time.Second)
@@ -144,12 +144,13 @@ func TestIdleSessions(t *testing.T) {
 	}
 }
 
-func TestBegunAttemptWaitsForItsTurn(t *testing.T) {
+func TestAttemptWaitsForItsTurn(t *testing.T) {
 	h, _ := newHops(newClock(), 1)
+	h.patience = time.Hour
 	s := enter(t, h)
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
-		next, err := h.enter(context.Background(), "x", time.Hour, false)
+		next, err := h.enter(context.Background(), "x", false)
 		if err != nil {
 			t.Error(err)
 			return
@@ -164,7 +165,7 @@ func TestBegunAttemptWaitsForItsTurn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s = enter(t, h)
 	cancel()
-	if _, err := h.enter(ctx, "x", time.Hour, false); !errors.Is(err, context.Canceled) {
+	if _, err := h.enter(ctx, "x", false); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	h.leave(s, true)

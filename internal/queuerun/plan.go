@@ -28,12 +28,12 @@ func (a *attempt) plan() []*group {
 	var groups []*group
 	byKey := map[string]*group{}
 	for i, r := range a.c.Envelope.Rcpts {
-		if a.c.History.Done(i) {
+		if a.c.History.Done(i) || a.tried(i) {
 			continue
 		}
 		d := a.route(r.Address)
 		if d.Kind == route.Refuse {
-			a.settleFailure(i, d.Status, "", "")
+			a.settleFailure(i, d.Status, source{})
 			continue
 		}
 		g := a.destination(d)
@@ -68,19 +68,10 @@ func (a *attempt) destination(d route.Decision) *group {
 	return &group{key: "local:" + d.User.Name, user: &d.User}
 }
 
-// begun tells whether the attempt knows something that only the journal could tell the next one.
-func (a *attempt) begun() bool {
-	return len(a.unsaved) > 0 || !a.fresh()
-}
-
-// fresh tells whether nothing was settled yet.
-func (a *attempt) fresh() bool {
-	for i := range a.fates {
-		if a.fates[i].record.Kind != 0 {
-			return false
-		}
-	}
-	return true
+// tried tells whether the attempt, before it waited, was at a recipient already.
+func (a *attempt) tried(rcpt int) bool {
+	last, ok := a.c.History.Last(rcpt)
+	return ok && a.resumed && last.Time.Equal(a.began)
 }
 
 // notify is what a recipient wants to hear.

@@ -74,7 +74,7 @@ func TestWhoIsTold(t *testing.T) {
 func knowsDSN(w *world, _ *config.Queue) { w.dsn = true }
 
 func down(w *world, _ *config.Queue) {
-	w.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	w.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 }
 
 func gone(w *world, q *config.Queue) {

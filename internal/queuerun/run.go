@@ -16,6 +16,7 @@ const (
 	grace     = 10 * time.Second // how long transactions go on after the end of the context
 	patience  = time.Minute      // how long a single run asks the spool to take a record
 	sweepTime = time.Second
+	restMax   = 20_000 // messages that are left alone
 )
 
 // Result is what a run did.
@@ -72,9 +73,9 @@ func (r *Runner) newRun(ctx context.Context, sel Selection, patience time.Durati
 	total, dead := max(r.Config.Queue.Concurrency, 1), firstWait(r.Config.Queue)
 	n.hops = &hops{
 		now: r.Now, dead: dead, by: map[string]*hop{},
-		limit:  min(max(r.Config.Queue.HostConcurrency, 1), max(total-total/5, 1)),
-		others: &shared{spool: r.Spool, now: r.Now, most: dead, heed: !sel.insists()},
-		unpark: func(items []item) { n.work.prefer(items, true) },
+		limit:    min(max(r.Config.Queue.HostConcurrency, 1), max(total-total/5, 1)),
+		others:   &shared{spool: r.Spool, now: r.Now, most: dead, heed: !sel.insists()},
+		patience: shortWait, unpark: n.work.prefer,
 	}
 	sweeping, stopSweep := context.WithCancel(context.WithoutCancel(ctx))
 	go n.sweep(sweeping)
@@ -226,7 +227,7 @@ func (n *run) trouble(id queue.ID, what string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.Now()
-	if len(n.rest) >= parkedMax {
+	if len(n.rest) >= restMax {
 		clear(n.rest)
 	}
 	n.rest[id] = now.Add(n.Config.Queue.RetryMin)

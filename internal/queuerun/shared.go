@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"postrider/internal/smtp"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -75,5 +76,9 @@ func whyNot(host string, why *status.Status) *status.Status {
 	if host == "" {
 		return why
 	}
-	return status.New("queuerun.dial", why.Reply(), why.Code(), status.Clean(host+": "+why.Text(), status.MaxText), &atHost{host, why})
+	text := why.Text()
+	if why.Op() == smtp.OpReply {
+		text = why.Diagnostic()
+	}
+	return status.New("queuerun.dial", why.Reply(), why.Code(), status.Clean(host+": "+text, status.MaxText), &atHost{host, why})
 }

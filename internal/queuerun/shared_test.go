@@ -18,7 +18,7 @@ const deadKey = "mx:x.test"
 func foundDown(t *testing.T, fs fsys.FS) *bench {
 	t.Helper()
 	b := newBench(t, fs)
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "cannot connect: connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "cannot connect: connection refused")
 	b.submit("first", "a@x.test")
 	b.run(Selection{})
 	return b
@@ -110,7 +110,7 @@ func TestOnlyWhatCannotBeReachedIsNoted(t *testing.T) {
 		prepare func(w *world)
 		want    bool
 	}{
-		{"no connection", func(w *world) { w.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused") }, true},
+		{"no connection", func(w *world) { w.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused") }, true},
 		{"a connection that broke off", func(w *world) { w.connect["mx.x.test"] = refusal(421, status.Code{4, 4, 2}, "session ended") }, true},
 		{"a greeting that asks for patience", func(w *world) { w.connect["mx.x.test"] = refusal(421, status.Code{4, 3, 2}, "busy") }, false},
 		{"a login that is refused", func(w *world) { w.connect["mx.x.test"] = refusal(454, status.Code{4, 7, 0}, "log in") }, false},
@@ -159,7 +159,7 @@ func TestNotesThatCannotBeMadeHarmNobody(t *testing.T) {
 	}
 	b := newBench(t, faulty)
 	faulty.FailAt(1, 1000, syscall.ENOSPC, hosts)
-	b.world.connect["mx.x.test"] = refusal(451, status.Code{4, 4, 1}, "connection refused")
+	b.world.connect["mx.x.test"] = outage(status.Code{4, 4, 1}, "connection refused")
 	b.submit("hello", "a@x.test")
 	if res := b.run(Selection{}); res.Deferred != 1 {
 		t.Errorf("%d deferred", res.Deferred)

@@ -1,6 +1,7 @@
 package queuerun
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -18,16 +19,34 @@ var outcomes = map[queue.Kind]maillog.Outcome{
 	queue.Failed: maillog.Bounced, queue.Expired: maillog.Expired,
 }
 
+// source is who an outcome comes from. The zero value is nobody but us.
+type source struct {
+	relay string // the host; localRelay
+	tls   string // how the session with it was encrypted
+}
+
+// remote tells whether a host was asked.
+func (s source) remote() bool { return s.relay != "" && s.relay != localRelay }
+
+// words are what this machine's users may read of an outcome: a host's own words, or what we know of the cause.
+func words(st *status.Status, from source) string {
+	var at *atHost
+	if from.remote() || errors.As(st, &at) { // then the text has all of it
+		return st.Text()
+	}
+	return st.Error()
+}
+
 // tell logs a recipient's outcome, shows it to whoever watches, and counts it.
-func (a *attempt) tell(rcpt int, kind queue.Kind, st *status.Status, relay, tls string) {
+func (a *attempt) tell(rcpt int, kind queue.Kind, st *status.Status, from source) {
 	r := &a.c.Envelope.Rcpts[rcpt]
-	text := st.Text()
-	if relay != "" && relay != localRelay {
+	text := words(st, from)
+	a.say("%s... %s\n", r.Address, spoken(kind, st.Code(), status.Clean(text, status.MaxText)))
+	if st.Op() == smtp.OpReply {
 		text = st.Diagnostic()
 	}
 	delay := a.Now().Sub(a.c.Envelope.Arrival)
-	a.Log.Attempt(string(a.ID), r.Address, "", relay, delay, st.Code(), outcomes[kind], text, tls)
-	a.say("%s... %s\n", r.Address, spoken(kind, st))
+	a.Log.Attempt(string(a.ID), r.Address, "", from.relay, delay, st.Code(), outcomes[kind], text, from.tls)
 	a.count(func(s *Result) {
 		switch kind {
 		case queue.Deferred:
@@ -54,20 +73,20 @@ func exit(st *status.Status) int {
 }
 
 // spoken is an outcome in Sendmail's words.
-func spoken(kind queue.Kind, st *status.Status) string {
+func spoken(kind queue.Kind, code status.Code, text string) string {
 	switch kind {
 	case queue.Delivered, queue.Relayed:
-		return "Sent (" + st.Text() + ")"
+		return "Sent (" + text + ")"
 	case queue.Deferred:
-		return "Deferred: " + st.Text()
+		return "Deferred: " + text
 	case queue.Expired:
-		return "Expired: " + st.Text()
+		return "Expired: " + text
 	case queue.Failed:
-		if st.Code() == (status.Code{5, 1, 1}) {
-			return "User unknown: " + st.Text()
+		if code == (status.Code{5, 1, 1}) {
+			return "User unknown: " + text
 		}
 	}
-	return st.Text()
+	return text
 }
 
 // sayConnecting announces a connection, as Sendmail does.

@@ -65,12 +65,12 @@ func TestSpokenOutcomes(t *testing.T) {
 		want string
 	}{
 		{queue.Delivered, refusal(250, status.Code{2, 0, 0}, "ok"), "Sent (ok)"},
-		{queue.Deferred, refusal(451, status.Code{4, 4, 1}, "connection refused"), "Deferred: connection refused"},
+		{queue.Deferred, outage(status.Code{4, 4, 1}, "connection refused"), "Deferred: connection refused"},
 		{queue.Failed, refusal(550, status.Code{5, 1, 1}, "who?"), "User unknown: who?"},
 		{queue.Failed, refusal(550, status.Code{5, 7, 1}, "not you"), "not you"},
-		{queue.Expired, refusal(451, status.Code{4, 4, 1}, "connection refused"), "Expired: connection refused"},
+		{queue.Expired, outage(status.Code{4, 4, 1}, "connection refused"), "Expired: connection refused"},
 	} {
-		if got := spoken(tc.kind, tc.st); got != tc.want {
+		if got := spoken(tc.kind, tc.st.Code(), tc.st.Text()); got != tc.want {
 			t.Errorf("%q, want %q", got, tc.want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"postrider/internal/local"
@@ -16,17 +17,14 @@ import (
 // maxRcpts is how many recipients a transaction has: what every host takes (RFC 5321 section 4.5.3.1.8).
 const maxRcpts = 100
 
-// longWait is how long an attempt that has begun waits for a busy next hop.
-const longWait = 24 * time.Hour
+// hostsTime is how long the hosts of a next hop are tried one after the other. Who hangs in all of them holds us no
+// longer.
+const hostsTime = 10 * time.Minute
 
 // offer makes the transactions with one group's next hop. An error is the spool's or the context's, or errBusyHop when
-// nothing was begun and the message has to wait; every other outcome is settled.
+// the group has to wait; every other outcome is settled.
 func (a *attempt) offer(g *group) error {
-	patience := shortWait
-	if a.begun() {
-		patience = longWait
-	}
-	s, err := a.hops.enter(a.ctx, g.key, patience, g.user != nil)
+	s, err := a.hops.enter(a.ctx, g.key, g.user != nil)
 	if why := (*status.Status)(nil); errors.As(err, &why) {
 		a.settleAll(g.rcpts, why)
 		return nil
@@ -53,7 +51,7 @@ func (a *attempt) offer(g *group) error {
 
 func (a *attempt) settleAll(rcpts []target, st *status.Status) {
 	for _, t := range rcpts {
-		a.settleFailure(t.rcpt, st, "", "")
+		a.settleFailure(t.rcpt, st, source{})
 	}
 }
 
@@ -70,11 +68,11 @@ func (a *attempt) intoMailbox(g *group) error {
 		})
 		switch {
 		case st.Class() == status.Success:
-			a.settle(t.rcpt, queue.Delivered, st, "local", "")
+			a.settle(t.rcpt, queue.Delivered, st, source{relay: localRelay})
 		case a.grace.Err() != nil:
 			return a.grace.Err()
 		default:
-			a.settleFailure(t.rcpt, st, "local", "")
+			a.settleFailure(t.rcpt, st, source{relay: localRelay})
 		}
 	}
 	return nil
@@ -83,7 +81,7 @@ func (a *attempt) intoMailbox(g *group) error {
 // transact makes one transaction over s and settles its recipients. It returns those that are left to do.
 func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	batch := left[:min(len(left), maxRcpts)]
-	res, failed := a.send(s, g.next, a.message(batch))
+	ans, failed := a.send(s, g.next, a.message(batch))
 	switch {
 	case failed != nil && a.ctx.Err() != nil:
 		return nil, a.ctx.Err()
@@ -94,15 +92,15 @@ func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	}
 	var again []target
 	for i, t := range batch {
-		if st := res.Rcpts[i]; tooMany(st) {
+		if tooMany(ans.Rcpts[i]) {
 			again = append(again, t)
 		} else {
-			a.answered(t.rcpt, st, s.link, g.next.LMTP, res.DSN)
+			a.answered(t.rcpt, ans.Rcpts[i], ans, g.next.LMTP)
 		}
 	}
 	if len(again) == len(batch) { // then it is not for their number
 		for i, t := range batch {
-			a.answered(t.rcpt, res.Rcpts[i], s.link, g.next.LMTP, res.DSN)
+			a.answered(t.rcpt, ans.Rcpts[i], ans, g.next.LMTP)
 		}
 		again = nil
 	}
@@ -118,26 +116,27 @@ func tooMany(st *status.Status) bool {
 }
 
 // answered settles a recipient by the outcome of its transaction. What was broken off by us has no outcome.
-func (a *attempt) answered(rcpt int, st *status.Status, l *link, lmtp, dsn bool) {
+func (a *attempt) answered(rcpt int, st *status.Status, ans answer, lmtp bool) {
 	success := a.notify(rcpt)&queue.NotifySuccess != 0
 	switch {
-	case st.Class() == status.Success && success && !dsn && !lmtp:
-		a.settle(rcpt, queue.Relayed, st, l.Relay(), l.TLS())
+	case st.Class() == status.Success && success && !ans.DSN && !lmtp:
+		a.settle(rcpt, queue.Relayed, st, ans.from)
 	case st.Class() == status.Success:
-		a.settle(rcpt, queue.Delivered, st, l.Relay(), l.TLS())
-		if success && dsn {
+		a.settle(rcpt, queue.Delivered, st, ans.from)
+		if success && ans.DSN {
 			a.hush(rcpt)
 		}
 	case st.Class() == status.Permanent || a.grace.Err() == nil:
-		a.settleFailure(rcpt, st, l.Relay(), l.TLS())
+		a.settleFailure(rcpt, st, ans.from)
 	}
 }
 
-// message is the transaction for a batch of recipients.
+// message is the transaction for a batch of recipients. The envelope's UTF8 may be there for one recipient's sake: a
+// message needs SMTPUTF8 itself only when its header does.
 func (a *attempt) message(batch []target) smtp.Message {
 	e := &a.c.Envelope
 	m := smtp.Message{
-		Sender: e.Sender, Body: a.c.Body(), EightBit: a.c.Traits.EightBit, BodyType: e.Body, UTF8: e.UTF8,
+		Sender: e.Sender, Body: a.c.Body(), EightBit: a.c.Traits.EightBit, BodyType: e.Body, UTF8: e.UTF8 && a.c.Traits.EightBitHeader,
 		Ret: e.Ret, EnvID: e.EnvID, Rcpts: make([]smtp.Rcpt, len(batch)),
 	}
 	for i, t := range batch {
@@ -147,32 +146,13 @@ func (a *attempt) message(batch []target) smtp.Message {
 	return m
 }
 
-// send runs a transaction over the slot's session, or a new one. failed says that no session could be had.
-func (a *attempt) send(s *slot, next route.NextHop, m smtp.Message) (res smtp.Result, failed *status.Status) {
-	if s.link != nil && !s.link.Reusable() {
-		a.drop(s)
-	}
-	for {
-		fresh := s.link == nil
-		if fresh {
-			if s.link, failed = a.dial(next, m); failed != nil {
-				return res, failed
-			}
-			a.hops.others.reached(s.hop.key)
-		}
-		res, err := s.link.Send(a.grace, m)
-		if err == nil || !errors.Is(err, smtp.ErrStale) {
-			return complete(res, len(m.Rcpts), err), nil
-		}
-		a.drop(s)
-		if fresh {
-			return res, status.From(err)
-		}
-	}
+// answer is what a transaction brought, with an outcome for every recipient, and who gave it.
+type answer struct {
+	smtp.Result
+	from source
 }
 
-// complete sees to it that every recipient has an outcome.
-func complete(res smtp.Result, n int, err error) smtp.Result {
+func answerOf(l *link, res smtp.Result, n int, err error) answer {
 	for len(res.Rcpts) < n {
 		st := status.From(err)
 		if st == nil || st.Class() != status.Temporary {
@@ -180,7 +160,55 @@ func complete(res smtp.Result, n int, err error) smtp.Result {
 		}
 		res.Rcpts = append(res.Rcpts, st)
 	}
-	return res
+	return answer{res, source{l.Relay(), l.TLS()}}
+}
+
+// open tells whether another host may do better: this one had a reason of its own not to hear of the message now.
+func (a answer) open() bool {
+	return !a.Begun && !slices.ContainsFunc(a.Rcpts, func(s *status.Status) bool { return s.Class() != status.Temporary })
+}
+
+// send runs a transaction over the slot's session, or a new one, and with the hosts that come after (RFC 5321 section
+// 5.1) as long as none has heard the text. failed says that no session could be had.
+func (a *attempt) send(s *slot, next route.NextHop, m smtp.Message) (ans answer, failed *status.Status) {
+	began := a.Now()
+	for {
+		fresh, failed := a.ready(s, next, m, began)
+		if failed != nil {
+			return ans, failed
+		}
+		res, err := s.link.Send(a.grace, m)
+		if errors.Is(err, smtp.ErrStale) && !fresh {
+			a.drop(s)
+			continue
+		}
+		ans = answerOf(s.link, res, len(m.Rcpts), err)
+		if !ans.open() || len(s.link.rest) == 0 || a.ctx.Err() != nil {
+			return ans, nil
+		}
+		other, _ := a.connect(next, s.link.rest, s.link.auth, m, began)
+		if other == nil {
+			s.link.rest = nil // nor need the next message ask them
+			return ans, nil
+		}
+		a.drop(s)
+		s.link = other
+	}
+}
+
+// ready sees to it that the slot has a session, and tells whether it is fresh.
+func (a *attempt) ready(s *slot, next route.NextHop, m smtp.Message, began time.Time) (fresh bool, failed *status.Status) {
+	if s.link != nil && !s.link.Reusable() {
+		a.drop(s)
+	}
+	if s.link != nil {
+		return false, nil
+	}
+	if s.link, failed = a.dial(next, m, began); failed != nil {
+		return false, failed
+	}
+	a.hops.others.reached(s.hop.key)
+	return true, nil
 }
 
 func (a *attempt) drop(s *slot) {
@@ -188,9 +216,8 @@ func (a *attempt) drop(s *slot) {
 	s.link = nil
 }
 
-// dial tries the hosts of a next hop in their order until one gives a session. The outcome is permanent only
-// when every host's is.
-func (a *attempt) dial(next route.NextHop, m smtp.Message) (*link, *status.Status) {
+// dial opens a session with a next hop.
+func (a *attempt) dial(next route.NextHop, m smtp.Message, began time.Time) (*link, *status.Status) {
 	hosts, err := a.Router.Hosts(a.ctx, next)
 	if err != nil {
 		return nil, status.From(err)
@@ -203,23 +230,39 @@ func (a *attempt) dial(next route.NextHop, m smtp.Message) (*link, *status.Statu
 		}
 		auth = &smtp.Credentials{User: next.Auth.User, Password: password}
 	}
-	why := status.New("queuerun.dial", 451, status.Code{4, 4, 4}, "the next hop has no host", nil)
+	return a.connect(next, hosts, auth, m, began)
+}
+
+// connect tries hosts in their order until one gives a session. The outcome is permanent only when every host's is.
+// Otherwise it is that of the first which was there and would not have us, or the first: more tells less.
+func (a *attempt) connect(next route.NextHop, hosts []route.Host, auth *smtp.Credentials, m smtp.Message, began time.Time) (*link, *status.Status) {
+	why := status.New("queuerun.dial", 451, status.Code{4, 4, 4}, "the next hop has no host that can be tried", nil)
 	for i, h := range hosts {
+		if a.ctx.Err() != nil || a.Now().Sub(began) > hostsTime {
+			break
+		}
 		t := a.target(next, h, auth)
 		a.sayConnecting(m, t)
 		opened := a.Now()
 		s, err := a.Dial(a.ctx, t, smtp.Options{Dialogue: a.Dialogue})
 		if err == nil {
-			return &link{Session: s, opened: opened}, nil
+			return &link{Session: s, opened: opened, rest: hosts[i+1:], auth: auth}, nil
 		}
-		if st := status.From(err); i == 0 || st.Class() == status.Temporary || why.Class() == status.Permanent {
+		if st := status.From(err); i == 0 || tellsMore(st, why) {
 			why = whyNot(place(t), st)
-		}
-		if a.ctx.Err() != nil {
-			break
 		}
 	}
 	return nil, why
+}
+
+func tellsMore(st, than *status.Status) bool {
+	switch {
+	case st.Class() == status.Permanent:
+		return false
+	case than.Class() == status.Permanent:
+		return true
+	}
+	return unreachable(than.Code()) && !unreachable(st.Code())
 }
 
 // temporary keeps trouble with our own configuration from returning mail.

@@ -2,6 +2,7 @@ package queuerun
 
 import (
 	"sync"
+	"time"
 
 	"postrider/queue"
 )
@@ -14,7 +15,8 @@ const (
 // item is a message to attempt.
 type item struct {
 	queue.Entry
-	ours bool // a report that this run has made
+	ours  bool      // a report that this run has made
+	began time.Time // when the attempt began that is to go on; zero: a new one is to begin
 }
 
 // The lanes of work: messages that were never attempted, and the others.
@@ -25,21 +27,29 @@ const (
 )
 
 // work hands messages to the workers. Those that waited for their next hop come first; then the lanes take turns, so
-// that neither new mail nor old waits for the other. It keeps a bounded number of messages.
+// that neither new mail nor old waits for the other. It keeps a bounded number of messages, and knows those that wait
+// for their next hop: a scan that finds them again brings nothing new.
 type work struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	ready   []item
 	lane    [lanes][]item
 	turn    int
-	parked  int  // messages that wait for their next hop
-	busy    int  // workers that have an item
-	closed  bool // nothing will be put into a lane any more
-	stopped bool // nothing will be handed out any more
+	waiting map[queue.ID]bool // messages that wait for their next hop
+	room    int               // how many may
+	busy    int               // workers that have an item
+	closed  bool              // nothing will be put into a lane any more
+	stopped bool              // nothing will be handed out any more
+
+	// With more, a message for which there is no room is left to be found in the spool again, and more is called, once,
+	// when there is room. Without it, nothing else is handed out until there is: whoever makes a single run finds no
+	// message twice.
+	more func()
+	left bool
 }
 
 func newWork() *work {
-	w := &work{}
+	w := &work{waiting: map[queue.ID]bool{}, room: parkedMax}
 	w.changed.L = &w.mu
 	return w
 }
@@ -58,37 +68,51 @@ func (w *work) put(lane int, it item) bool {
 func (w *work) offer(lane int, it item) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.lane[lane]) < laneSize && w.add(lane, it)
+	return w.waiting[it.ID] || len(w.lane[lane]) < laneSize && w.add(lane, it)
 }
 
 func (w *work) add(lane int, it item) bool {
 	if w.stopped {
 		return false
 	}
-	w.lane[lane] = append(w.lane[lane], it)
-	w.changed.Broadcast()
+	if !w.waiting[it.ID] {
+		w.lane[lane] = append(w.lane[lane], it)
+		w.changed.Broadcast()
+	}
 	return true
 }
 
-// prefer hands out items before all others; unparked says that they waited for their next hop.
-func (w *work) prefer(items []item, unparked bool) {
+// prefer hands out items before all others. They wait for no next hop any more.
+func (w *work) prefer(items []item) {
 	if len(items) == 0 {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if unparked {
-		w.parked -= len(items)
+	for _, it := range items {
+		delete(w.waiting, it.ID)
 	}
 	w.ready = append(w.ready, items...)
 	w.changed.Broadcast()
+	if w.left && len(w.waiting) <= w.room/2 {
+		w.left = false
+		w.more()
+	}
 }
 
-// park counts a message that is going to wait for its next hop.
-func (w *work) park() {
+// park notes a message that is going to wait for its next hop. It is false when it waits already, or when there is no
+// room for it.
+func (w *work) park(id queue.ID) bool {
 	w.mu.Lock()
-	w.parked++
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if w.waiting[id] {
+		return false
+	}
+	if w.left = w.left || w.more != nil && len(w.waiting) >= w.room; w.left {
+		return false
+	}
+	w.waiting[id] = true
+	return true
 }
 
 // get waits for an item. It is false when there is none and none will come. Whoever has an item must call done.
@@ -100,7 +124,7 @@ func (w *work) get() (item, bool) {
 			w.busy++
 			return it, true
 		}
-		if w.closed && w.busy+w.parked+len(w.lane[freshLane])+len(w.lane[dueLane]) == 0 {
+		if w.closed && w.busy+len(w.waiting)+len(w.lane[freshLane])+len(w.lane[dueLane]) == 0 {
 			break
 		}
 		w.changed.Wait()
@@ -113,7 +137,7 @@ func (w *work) next() (it item, ok bool) {
 		it, w.ready = w.ready[0], w.ready[1:]
 		return it, true
 	}
-	if w.parked >= parkedMax {
+	if w.more == nil && len(w.waiting) >= w.room {
 		return it, false
 	}
 	for range lanes {
