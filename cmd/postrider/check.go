@@ -13,6 +13,7 @@ import (
 
 	"postrider/internal/config"
 	"postrider/internal/dns"
+	"postrider/internal/local"
 	"postrider/internal/route"
 	"postrider/internal/smtp"
 	"postrider/internal/status"
@@ -65,7 +66,7 @@ func (a *app) check(c *cli.Context) error {
 	}
 	failed := false
 	k := &checker{a, conf, resolver}
-	for _, look := range []func() []finding{k.configuration, k.programs, k.spool, k.log, k.names, k.root, k.smarthost} {
+	for _, look := range []func() []finding{k.configuration, k.programs, k.spool, k.log, k.names, k.root, k.mailbox, k.smarthost} {
 		for _, f := range look() {
 			fmt.Fprintln(a.out, f)
 			failed = failed || f.level == fail
@@ -158,6 +159,35 @@ func (k *checker) root() []finding {
 	return []finding{good("mail for root goes to %s", k.conf.Local.Root)}
 }
 
+// mailbox looks whether local mail has a place, where that is the caller's own.
+func (k *checker) mailbox() []finding {
+	if !k.conf.User || strings.HasPrefix(k.conf.Local.Mailbox, "lmtp+unix:") {
+		return nil
+	}
+	caller, err := k.users.Caller()
+	if err != nil {
+		return []finding{{warn, "mailbox: " + err.Error(), "see that the user database is readable"}}
+	}
+	path, err := local.Writable(k.conf.Local.Mailbox, local.User{Name: caller.Name, Home: caller.Home, UID: caller.UID})
+	if err != nil {
+		return []finding{{warn, "mailbox: " + err.Error(), `set [local] mailbox, as in "maildir:{home}/Maildir"`}}
+	}
+	return []finding{good("mailbox %s is writable", path)}
+}
+
+// someDomain is asked for to see whether DNS answers at all (RFC 2606).
+const someDomain = "example.com"
+
+// exchangers looks whether mail can find its way without a smarthost.
+func (k *checker) exchangers() []finding {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupLimit)
+	defer cancel()
+	if _, err := k.resolver.MX(ctx, someDomain); err != nil && !errors.Is(err, dns.ErrNotFound) {
+		return []finding{{fail, "no smarthost, and " + err.Error(), "see that a name server of /etc/resolv.conf answers, or name a smarthost: postrider setup"}}
+	}
+	return []finding{good("no smarthost: mail goes straight to the recipients' hosts")}
+}
+
 // smarthostLimit is how long the smarthost may take to answer a check.
 const smarthostLimit = 20 * time.Second
 
@@ -168,7 +198,7 @@ func (k *checker) smarthost() []finding {
 		return []finding{{fail, "smarthost.url: " + err.Error(), "correct it"}}
 	}
 	if !set {
-		return []finding{good("no smarthost: mail goes straight to the recipients' hosts")}
+		return k.exchangers()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), smarthostLimit)
 	defer cancel()
@@ -210,7 +240,7 @@ func (k *checker) dial(ctx context.Context, next route.NextHop, h route.Host) fi
 	}
 	session, err := smtp.Dial(ctx, t, smtp.Options{})
 	if err != nil {
-		return finding{fail, fmt.Sprintf("smarthost %s: %v", t.Address, err), advice(err)}
+		return finding{fail, fmt.Sprintf("smarthost %s (%s): %s", t.Name, t.Address, status.From(err).Text()), advice(err)}
 	}
 	defer session.Close()
 	protection := "without TLS"

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		"postrider": func() { os.Exit(testApp().run(os.Args)) },
 		"sendmail":  func() { os.Exit(fakeSendmail()) },
 		"mailq":     func() {},
-		"queuerun":  func() {},
+		"queuerun":  func() { os.Exit(fakeQueuerun()) },
 	})
 }
 
@@ -59,35 +59,36 @@ func testApp() *app {
 	return a
 }
 
-// fakeSendmail queues what it gets by -odq, and by -qI does to it what OUTCOME says. REFUSE is an exit status.
+// fakeSendmail queues what it gets. REFUSE is an exit status.
 func fakeSendmail() int {
-	opts := map[string]string{}
-	args := os.Args[1:]
-	for ; len(args) > 0 && args[0] != "--"; args = args[1:] {
-		switch a := args[0]; {
-		case a == "-L":
-			opts[a], args = args[1], args[1:]
-		case strings.HasPrefix(a, "-qI"):
-			opts["-qI"] = a[3:]
-		default:
-			opts[a] = "yes"
-		}
-	}
 	if code, err := strconv.Atoi(os.Getenv("REFUSE")); err == nil {
 		return code
 	}
+	if got := strings.Join(os.Args[1:4], " "); got != "-i -odq -L" || len(os.Args) != 7 {
+		must(fmt.Errorf("called with %q", os.Args))
+	}
+	spool, log := fakeSystem()
+	fakeSubmit(spool, log, os.Args[4], os.Args[6])
+	return 0
+}
+
+// fakeQueuerun does to a message what OUTCOME says.
+func fakeQueuerun() int {
+	if len(os.Args) != 5 || os.Args[1] != "--id" || os.Args[4] != "--exit-status" {
+		must(fmt.Errorf("called with %q", os.Args))
+	}
+	spool, log := fakeSystem()
+	return fakeDeliver(spool, log, os.Args[2])
+}
+
+func fakeSystem() (*queue.Spool, *maillog.Logger) {
 	conf, err := config.Load(os.Getenv("POSTRIDER_CONFIG"))
 	must(err)
-	log, err := maillog.Open("sendmail", conf.Log, nil)
+	log, err := maillog.Open("test", conf.Log, nil)
 	must(err)
 	spool, err := queue.Open(conf.Spool, queue.Options{})
 	must(err)
-	if opts["-odq"] != "" {
-		fakeSubmit(spool, log, opts["-L"], args[1])
-	} else {
-		fakeDeliver(spool, log, opts["-qI"])
-	}
-	return 0
+	return spool, log
 }
 
 func fakeSubmit(spool *queue.Spool, log *maillog.Logger, tag, to string) {
@@ -100,7 +101,7 @@ func fakeSubmit(spool *queue.Spool, log *maillog.Logger, tag, to string) {
 	log.Queued(string(e.ID), "me@here.example", e.Size, 1, 1000, "", tag)
 }
 
-func fakeDeliver(spool *queue.Spool, log *maillog.Logger, id string) {
+func fakeDeliver(spool *queue.Spool, log *maillog.Logger, id string) (exit int) {
 	fmt.Println(">>> MAIL FROM:<me@here.example>")
 	e, err := spool.Find(queue.ID(id))
 	must(err)
@@ -116,15 +117,17 @@ func fakeDeliver(spool *queue.Spool, log *maillog.Logger, id string) {
 	case "bounced":
 		log.Attempt(id, to, "", "mx.example[192.0.2.1]:25", time.Second, status.Code{5, 1, 1}, maillog.Bounced, "no such user", "")
 		must(c.Remove())
+		return status.ExitNoUser
 	default:
 		log.Attempt(id, to, "", "mx.example[192.0.2.1]:25", time.Second, status.Code{2, 0, 0}, maillog.Sent, "ok", "")
 		must(c.Remove())
 	}
+	return 0
 }
 
 func must(err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "fake sendmail:", err)
+		fmt.Fprintln(os.Stderr, "fake program:", err)
 		os.Exit(70)
 	}
 }
@@ -145,7 +148,7 @@ func TestScripts(t *testing.T) {
 			}
 			return errors.Join(err, expandWork(e.WorkDir))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "smarthost": smarthost, "mode": mode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "smarthost": smarthost, "mode": mode, "daemon": daemon},
 	})
 }
 
@@ -179,6 +182,15 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s: exit status %d, want %s", args[1], code, args[0])
 	}
+}
+
+// daemon DIR makes the test the daemon of a spool. It delivers nothing.
+func daemon(ts *testscript.TestScript, neg bool, args []string) {
+	spool, err := queue.Open(ts.MkAbs(args[0]), queue.Options{})
+	ts.Check(err)
+	release, err := spool.LockRun()
+	ts.Check(err)
+	ts.Defer(func() { release() })
 }
 
 // mode OCTAL FILE proves a file's permissions.

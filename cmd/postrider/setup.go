@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"postrider/internal/address"
 	"postrider/internal/config"
 	"postrider/internal/status"
 )
@@ -65,6 +66,9 @@ func (a *app) setup(c *cli.Context) error {
 	default:
 		err = usage("setup: nothing to set: give --smarthost, --origin or --root, or run it on a terminal")
 	}
+	if err == nil && p.to != "" {
+		err = checkRecipient(p.to)
+	}
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,14 @@ func (a *app) setup(c *cli.Context) error {
 		return nil
 	}
 	return a.test(conf, p)
+}
+
+// checkRecipient refuses what sendmail would, before anything has changed.
+func checkRecipient(to string) error {
+	if _, err := address.Parse(to); err != nil {
+		return usage("setup: test message to %s: %v", to, err)
+	}
+	return nil
 }
 
 // begin finds out which configuration is meant and what it says.

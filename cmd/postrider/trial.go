@@ -44,10 +44,16 @@ func (a *app) test(conf config.Config, p *plan) error {
 		return nil
 	}
 	fmt.Fprintf(a.out, "queued as %s\n", id)
-	if err := a.deliver(conf, spool, id); err != nil {
+	if spool.Running() {
+		a.await(spool, id, len(p.settings) > 0)
+		return a.outcome(conf, spool, id, logged, false)
+	}
+	// The log may be out of sight, and a message that was returned is gone like one that went.
+	code, err := a.exec(conf, nil, "queuerun", "--id", string(id), "--verbose", "--exit-status")
+	if err != nil {
 		return err
 	}
-	return a.outcome(conf, spool, id, logged)
+	return a.outcome(conf, spool, id, logged, code != status.ExitOK)
 }
 
 // submit gives the message to sendmail, which only queues it.
@@ -91,27 +97,24 @@ func queued(spool *queue.Spool, conf config.Config, tag string, logged int64) (i
 	return id, nil
 }
 
-// deliver tries the message now, with the dialogue shown, or waits for the daemon that is at it.
-func (a *app) deliver(conf config.Config, spool *queue.Spool, id queue.ID) error {
-	if !spool.Running() {
-		// What becomes of the message, the queue and the log tell better than the exit status.
-		_, err := a.exec(conf, nil, "sendmail", "-v", "-qI"+string(id))
-		return err
-	}
+// await waits for the daemon that is at the message.
+func (a *app) await(spool *queue.Spool, id queue.ID, changed bool) {
 	fmt.Fprintln(a.out, "the daemon delivers it")
+	if changed {
+		fmt.Fprintln(a.out, "the daemon has the configuration that it was started with: start it anew, and try again with postrider setup --to")
+	}
 	for range looks {
 		e, err := spool.Find(id)
 		if err != nil || e.State != queue.New {
-			return nil
+			return
 		}
 		a.sleep(interval)
 	}
-	return nil
 }
 
-// outcome shows the log lines of the message and, when it is still there, why.
-func (a *app) outcome(conf config.Config, spool *queue.Spool, id queue.ID, logged int64) error {
-	failed := false
+// outcome shows the log lines of the message and, when it is still there, why. failed tells that it is known to have
+// failed for good, if it is gone.
+func (a *app) outcome(conf config.Config, spool *queue.Spool, id queue.ID, logged int64, failed bool) error {
 	for _, line := range logLines(conf, logged) {
 		if strings.Contains(line, string(id)) {
 			fmt.Fprintln(a.out, line)

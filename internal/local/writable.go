@@ -1,0 +1,57 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Writable tells what would keep Deliver from putting mail into u's mailbox, as far as can be seen without doing it;
+// nil when nothing would. The path is the mailbox's, where there is one.
+func Writable(spec string, u User) (path string, err error) {
+	where, err := parseSpec(spec)
+	if err != nil {
+		return "", err
+	}
+	if where.path, err = where.expand(u); err != nil {
+		return "", err
+	}
+	return where.path, where.writable(u)
+}
+
+func (s spec) writable(u User) error {
+	info, err := os.Lstat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := access(filepath.Dir(s.path)); err != nil {
+			return fmt.Errorf("%s does not exist and cannot be made: %w", s.path, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.maildir {
+		return access(s.path)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && int(owner.Uid) != u.UID {
+		return fmt.Errorf("%s is not a plain file of user %s", s.path, u.Name)
+	}
+	return access(s.path)
+}
+
+// access tells whether a file, or the names in a directory, can be changed.
+func access(path string) error {
+	mode := uint32(unix.W_OK)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		mode |= unix.X_OK
+	}
+	if err := unix.Access(path, mode); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
