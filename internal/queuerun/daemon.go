@@ -23,6 +23,9 @@ const (
 	scanRest  = time.Minute
 )
 
+// cleanEvery is how often a daemon cleans the spool.
+const cleanEvery = 24 * time.Hour
+
 // DefaultInterval is how often a daemon reads the spool although nothing tells it to.
 const DefaultInterval = 5 * time.Minute
 
@@ -36,7 +39,6 @@ func (r *Runner) Daemon(ctx context.Context, interval time.Duration) error {
 		return err
 	}
 	defer release()
-	r.recover()
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
@@ -106,6 +108,7 @@ type daemon struct {
 	next     time.Time // when the first of the waiting messages is due; zero: unknown, or none
 	full     time.Time // when the interval is over
 	quiet    time.Time // no scan before
+	cleaned  time.Time // when the spool was cleaned
 }
 
 // scanned is what a scan tells.
@@ -207,7 +210,14 @@ func (d *daemon) scan(done chan<- scanned) {
 	now := d.Now()
 	d.scanning, d.missed, d.next = true, false, time.Time{}
 	d.full = now.Add(d.interval)
+	clean := now.Sub(d.cleaned) >= cleanEvery
+	if clean {
+		d.cleaned = now
+	}
 	d.scans.Go(func() {
+		if clean {
+			d.recover()
+		}
 		var mu sync.Mutex
 		var s scanned
 		err := d.run.scan(queue.New|queue.Cur, func(e queue.Entry) {

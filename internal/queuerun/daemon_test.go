@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -121,6 +124,35 @@ func TestOneDaemonPerSpool(t *testing.T) {
 	if b.spool.Running() {
 		t.Error("the lock is still held")
 	}
+}
+
+func TestSomebodyCleansTheSpool(t *testing.T) {
+	b := realBench(t)
+	debris := filepath.Join(b.spool.Root(), "tmp", "0123456789ABCAAAA")
+	gone := func() bool { _, err := os.Stat(debris); return errors.Is(err, fs.ErrNotExist) }
+	litter := func() {
+		t.Helper()
+		old := time.Now().Add(-48 * time.Hour)
+		if err := errors.Join(os.WriteFile(debris, nil, 0o600), os.Chtimes(debris, old, old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	litter()
+	b.Random = func() float64 { return 0.5 }
+	if b.run(Selection{}); gone() {
+		t.Error("each run cleans")
+	}
+	b.Random = func() float64 { return 0 }
+	if b.run(Selection{IDs: []queue.ID{"0123456789ABCAAAA"}}); gone() {
+		t.Error("a run for one message cleans")
+	}
+	if b.run(Selection{}); !gone() {
+		t.Error("no run cleans")
+	}
+	litter()
+	stop := b.daemon()
+	b.eventually("cleaning by the daemon", gone)
+	stop()
 }
 
 func TestScansKeepTheirDistance(t *testing.T) {

@@ -41,12 +41,15 @@
 // The hosts of a next hop are tried in their order until one gives a session and hears the text of the message, or
 // has an answer for good (RFC 5321 section 5.1), for at most ten minutes.
 //
-// A next hop that no session could be had with is dead: what else wants to go there is deferred for the same reason without
-// another connection, in a daemon until the message that found it dead may be due again, in a single run until its
-// end. If it could not be reached at all the spool gets a note of that (see shared), so that it is dead for other
-// processes too, for as long as for a daemon or until there is a session. A Selection that insists is not put off by
-// the notes of others.
+// A next hop that no session could be had with is dead: what else wants to go there is deferred for the same reason
+// without another connection, in a daemon until the message that found it dead may be due again, in a single run
+// until its end. If it could not be reached at all the spool gets a note of that (see shared), so that it is dead for
+// other processes too, for as long as for a daemon or until there is a session. A Selection that insists is not put
+// off by the notes of others.
+//
+// # The end
 //
 // When the context ends nothing new is begun; transactions under way have ten seconds to end, and what has ended
-// is recorded.
+// is recorded. What crashes leave in the spool is removed by a daemon at its start and once a day, and by one in
+// sixteen of the single runs that are not for certain messages.
 package queuerun

@@ -17,6 +17,10 @@ const (
 	patience  = time.Minute      // how long a single run asks the spool to take a record
 	sweepTime = time.Second
 	restMax   = 20_000 // messages that are left alone
+
+	// cleanShare of the single runs clean the spool. Where there is a daemon it does; where there is none they are
+	// the only ones, and each need not.
+	cleanShare = 1.0 / 16
 )
 
 // Result is what a run did.
@@ -54,6 +58,9 @@ func (r *Runner) Run(ctx context.Context, sel Selection) (Result, error) {
 	quiet := len(sel.IDs) > 0
 	if !quiet {
 		r.Log.RunStart("")
+		if r.Random() < cleanShare {
+			r.recover()
+		}
 	}
 	wait := n.workers()
 	err := n.feed()
