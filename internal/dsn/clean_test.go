@@ -70,6 +70,7 @@ func TestRemoteName(t *testing.T) {
 		{"an IPv6 address", "mx.example.net[2001:db8::1]:25", "mx.example.net"},
 		{"an address alone", "[192.0.2.7]:25", "[192.0.2.7]"},
 		{"an IPv6 address alone", "[2001:db8::1]:25", "[2001:db8::1]"},
+		{"an address for a name", "192.0.2.7[192.0.2.7]:25", "[192.0.2.7]"},
 		{"name and port", "mx.example.net:25", "mx.example.net"},
 		{"a socket", "/run/dovecot/lmtp", ""},
 		{"an open bracket", "[192.0.2.7", ""},

@@ -123,11 +123,11 @@ func isAtom(s string) bool {
 	return s != ""
 }
 
-// remoteName is the host name in "mx.example[192.0.2.7]:25", or its bracketed address when it has none; "" when
-// it is no host at all, as a socket's path.
+// remoteName is the host name in "mx.example[192.0.2.7]:25", or its bracketed address when it has none or its name is
+// the address; "" when it is no host at all, as a socket's path.
 func remoteName(remote string) string {
 	name, rest, bracket := strings.Cut(remote, "[")
-	if name == "" && bracket {
+	if bracket && (name == "" || strings.HasPrefix(rest, name+"]")) {
 		if addr, _, ok := strings.Cut(rest, "]"); ok && isAtom(strings.ReplaceAll(addr, ":", ".")) {
 			return "[" + addr + "]"
 		}

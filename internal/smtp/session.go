@@ -38,6 +38,9 @@ type Session struct {
 func (s *Session) Relay() string { return s.target.relay() }
 
 func (t Target) relay() string {
+	if t.Name == t.Address { // a socket
+		return t.Name
+	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if t.Network == "unix" || err != nil {
 		return t.Name + "[" + t.Address + "]"

@@ -461,6 +461,7 @@ func TestRelay(t *testing.T) {
 		"mx.d[192.0.2.7]:25":          {Name: "mx.d", Network: "tcp", Address: "192.0.2.7:25"},
 		"mx.d[2001:db8::1]:25":        {Name: "mx.d", Network: "tcp", Address: "[2001:db8::1]:25"},
 		"box[/run/dovecot/lmtp:sock]": {Name: "box", Network: "unix", Address: "/run/dovecot/lmtp:sock"},
+		"/run/dovecot/lmtp":           {Name: "/run/dovecot/lmtp", Network: "unix", Address: "/run/dovecot/lmtp"},
 	} {
 		if got := (&Session{target: target}).Relay(); got != want {
 			t.Errorf("%q, want %q", got, want)
