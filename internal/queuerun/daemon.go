@@ -52,6 +52,7 @@ func (r *Runner) Daemon(ctx context.Context, interval time.Duration) error {
 	r.Log.RunStart("daemon")
 	d := &daemon{run: n, interval: interval, room: make(chan struct{}, 1)}
 	n.work.more = d.roomAgain
+	n.work.most = r.Config.Queue.Concurrency - r.Config.Queue.Concurrency/4
 	wait := n.workers()
 	d.loop(arrivals)
 	wait()

@@ -33,7 +33,8 @@
 // # Next hops
 //
 // A next hop has few sessions at first and one more for each success, up to HostConcurrency, and never all that
-// Concurrency allows, so that one slow host cannot hold up the others. Sessions stay open for the next message
+// Concurrency allows, so that one slow host cannot hold up the others. In a daemon, mail that was attempted before never
+// has all workers, so that hosts which are down do not hold up new mail. Sessions stay open for the next message
 // for a few seconds. Messages that find their next hop busy wait by name only, unclaimed, once their other recipients
 // are served; an attempt that has waited goes on with those that are left. A daemon for which too many messages wait
 // leaves the others in the spool until there is room for them.

@@ -130,7 +130,7 @@ func (n *run) worker() {
 		if !n.resting(it.ID) {
 			n.attempt(it)
 		}
-		n.work.done()
+		n.work.done(it)
 	}
 }
 

@@ -67,6 +67,27 @@ func TestMessagesWithoutRoomAreLeftInTheSpool(t *testing.T) {
 	}
 }
 
+func TestRetriesLeaveSomeWorkersToNewMail(t *testing.T) {
+	w := newWork()
+	w.most = 2
+	for _, id := range []queue.ID{"a", "b", "c", "d"} {
+		w.put(dueLane, item{Entry: queue.Entry{ID: id, State: queue.Cur}})
+	}
+	first, _ := w.get()
+	w.get()
+	w.put(freshLane, item{Entry: queue.Entry{ID: "new", State: queue.New}})
+	if it, ok := w.get(); !ok || it.ID != "new" {
+		t.Errorf("%v instead of new mail", it)
+	}
+	if it, ok := w.next(); ok {
+		t.Errorf("%v takes the last worker", it)
+	}
+	w.done(first)
+	if it, ok := w.get(); !ok || it.ID != "c" {
+		t.Errorf("%v after one has ended", it)
+	}
+}
+
 // gated makes a host wait for the gate before it takes anything.
 func (b *bench) gated(name string) (open func()) {
 	gate := make(chan bool)
@@ -130,7 +151,7 @@ func TestAttemptGoesOnWhereItWaited(t *testing.T) {
 			t.Fatal("no message is left")
 		}
 		n.attempt(it)
-		n.work.done()
+		n.work.done(it)
 	}
 	next()
 	b.want(map[string]int{"c@quick.test hello": 1})

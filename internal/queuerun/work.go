@@ -38,6 +38,8 @@ type work struct {
 	waiting map[queue.ID]bool // messages that wait for their next hop
 	room    int               // how many may
 	busy    int               // workers that have an item
+	retries int               // those of them that have one which was attempted before
+	most    int               // how many these may be, so that hosts which are down hold up no new mail; 0: all
 	closed  bool              // nothing will be put into a lane any more
 	stopped bool              // nothing will be handed out any more
 
@@ -122,6 +124,9 @@ func (w *work) get() (item, bool) {
 	for !w.stopped {
 		if it, ok := w.next(); ok {
 			w.busy++
+			if it.State != queue.New {
+				w.retries++
+			}
 			return it, true
 		}
 		if w.closed && w.busy+len(w.waiting)+len(w.lane[freshLane])+len(w.lane[dueLane]) == 0 {
@@ -142,6 +147,9 @@ func (w *work) next() (it item, ok bool) {
 	}
 	for range lanes {
 		w.turn = (w.turn + 1) % lanes
+		if w.turn == dueLane && w.most > 0 && w.retries >= w.most {
+			continue
+		}
 		if l := w.lane[w.turn]; len(l) > 0 {
 			if len(l) == laneSize/2 { // whoever waits for room
 				w.changed.Broadcast()
@@ -153,10 +161,14 @@ func (w *work) next() (it item, ok bool) {
 	return it, false
 }
 
-func (w *work) done() {
+func (w *work) done(it item) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy--; w.busy == 0 {
+	w.busy--
+	if it.State != queue.New {
+		w.retries--
+	}
+	if w.busy == 0 || w.most > 0 {
 		w.changed.Broadcast()
 	}
 }
