@@ -7,8 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+)
 
-	"golang.org/x/sys/unix"
+// The modes of access(2).
+const (
+	mayWrite  = 2
+	maySearch = 1
 )
 
 // Writable tells what would keep Deliver from putting mail into u's mailbox, as far as can be seen without doing it;
@@ -46,11 +50,11 @@ func (s spec) writable(u User) error {
 
 // access tells whether a file, or the names in a directory, can be changed.
 func access(path string) error {
-	mode := uint32(unix.W_OK)
+	mode := uint32(mayWrite)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		mode |= unix.X_OK
+		mode |= maySearch
 	}
-	if err := unix.Access(path, mode); err != nil {
+	if err := syscall.Access(path, mode); err != nil {
 		return &fs.PathError{Op: "write", Path: path, Err: err}
 	}
 	return nil
