@@ -598,6 +598,18 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestRootMayBeALink(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(t.TempDir(), dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir+"/link", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim(t, s, submit(t, s, testEnvelope("bob@r.test"), testText).ID).Close()
+}
+
 func TestErrorsNameTheAct(t *testing.T) {
 	f := fsys.NewFaulty(fsys.OS{})
 	s := testSpool(t, Options{FS: f})

@@ -89,7 +89,7 @@ func (s *Spool) make() error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	if err := s.fs.SyncDir(s.root); err != nil {
+	if err := s.fs.SyncDir(s.root + "/."); err != nil {
 		return err
 	}
 	return s.mkdir(s.path(hostsDir))
