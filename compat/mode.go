@@ -106,7 +106,7 @@ func (p *parser) rmail() {
 	p.table = rmailOptions
 	p.inv.Gateway, p.inv.IgnoreDots = true, true
 	p.inv.ErrorMode = 'e'
-	p.inv.Delivery, p.delivery = Foreground, true
+	p.inv.Delivery = Foreground
 	p.inv.Received.Proto = "UUCP"
 }
 

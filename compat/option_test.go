@@ -64,7 +64,7 @@ func TestMessageOptions(t *testing.T) {
 		{"without line ends", "sendmail -p 'a:c\n'", warns("-p")},
 		{"-v waits", "sendmail -v", every(verbose, delivery(Foreground))},
 		{"-v -odq does not", "sendmail -v -odq", every(verbose, delivery(QueueOnly))},
-		{"-odb -v does not", "sendmail -odb -v", verbose},
+		{"-odb -v waits too: there is nothing to see elsewhere", "sendmail -odb -v", every(verbose, delivery(Foreground))},
 		{"what is ignored", "sendmail -c -s -m -x -T5d -Mxval -Ac -D /x -Ejis -J bob",
 			every(ignores("-c", "-s", "-m", "-x", "-T", "-M", "-A", "-D", "-E", "-J"), rcpts("bob"))},
 		{"-M takes one word", "sendmail -M r bob", every(ignores("-M"), rcpts("bob"))},

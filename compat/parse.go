@@ -12,10 +12,9 @@ const maxShown = 60
 
 // parser is the state of one Parse.
 type parser struct {
-	inv      Invocation
-	table    []Option
-	rest     []string // words not yet read
-	delivery bool     // a -od was given
+	inv   Invocation
+	table []Option
+	rest  []string // words not yet read
 }
 
 // Parse reads an argument vector, argv[0] being the name the program was called by. Its error is a
@@ -136,7 +135,7 @@ func (p *parser) settle() error {
 	}
 	if inv.Verbose {
 		inv.QueueRun.Foreground = inv.QueueRun.Foreground || inv.QueueRun.Set && inv.QueueRun.Interval == 0
-		if !p.delivery {
+		if inv.Delivery == Background {
 			inv.Delivery = Foreground
 		}
 	}

@@ -82,9 +82,7 @@ func setDelivery(p *parser, v string) error {
 		p.inv.Delivery = Deferred
 	default:
 		p.unused("-od", v, "the delivery modes are b, i, q and d")
-		return nil
 	}
-	p.delivery = true
 	return nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/user"
-	"strconv"
 
 	"postrider/compat"
 	"postrider/internal/status"
@@ -31,10 +29,9 @@ func (p *program) deliver(spool *queue.Spool, closed error) error {
 			return p.refuse(in, o, err)
 		}
 	}
+	o.Whole = acceptable
 	res, err := submit.Submit(from, spool, o)
-	for _, bad := range res.Bad {
-		p.complain(bad)
-	}
+	p.complain(res.Bad, err)
 	if err != nil {
 		return p.refuse(in, o, err)
 	}
@@ -43,20 +40,34 @@ func (p *program) deliver(spool *queue.Spool, closed error) error {
 	return p.dispatch(spool, res.Entry.ID)
 }
 
-func (p *program) complain(bad submit.BadRcpt) {
+// maxComplaints is how many bad addresses are told of one by one.
+const maxComplaints = 10
+
+// complain tells of the addresses that could not be read. Where the first was an operand err tells of it.
+func (p *program) complain(bad []submit.BadRcpt, err error) {
 	if p.inv.ErrorMode == 'q' {
 		return
 	}
-	where := ""
-	if bad.Field != "" {
-		where = " in " + bad.Field
+	if err != nil && len(bad) > 0 && bad[0].Field == "" {
+		bad = bad[1:]
 	}
-	p.say("bad address%s: %s: %v", where, bad.Text, bad.Err)
+	for _, b := range bad[:min(len(bad), maxComplaints)] {
+		where := ""
+		if b.Field != "" {
+			where = " in " + b.Field
+		}
+		p.say("bad address%s: %s: %v", where, b.Text, b.Err)
+	}
+	if more := len(bad) - maxComplaints; more > 0 {
+		p.say("and %d more bad addresses", more)
+	}
 }
 
 // options says how the message is to be read.
 func (p *program) options() (submit.Options, error) {
 	inv := p.inv
+	uid := os.Getuid()
+	who := lookup(passwd, uid)
 	o := submit.Options{
 		Recipients:    inv.Recipients,
 		Extract:       inv.ExtractRecipients,
@@ -73,7 +84,7 @@ func (p *program) options() (submit.Options, error) {
 		Hops:          inv.Hops,
 		ReceivedProto: inv.Received.Proto,
 		ReceivedHost:  inv.Received.Host,
-		User:          caller(),
+		User:          submit.User{UID: uid, Name: who.name, Gecos: who.gecos},
 		Hostname:      p.cfg.Hostname,
 		Origin:        p.cfg.Origin,
 		IsLocal:       p.cfg.IsLocalDomain,
@@ -108,20 +119,11 @@ var noRecipientActions = map[string]submit.NoRecipientAction{
 	"add-to-undisclosed": submit.AddUndisclosed,
 }
 
-// caller is the user who runs us.
-func caller() submit.User {
-	u := submit.User{UID: os.Getuid()}
-	if who, err := user.LookupId(strconv.Itoa(u.UID)); err == nil {
-		u.Name, u.Gecos = who.Username, who.Name
-	}
-	return u
-}
-
 // dispatch starts the delivery of a message that was accepted. From here on nothing but the outcome of a
 // delivery in the foreground can make our exit status other than 0: the message is in the queue.
 func (p *program) dispatch(spool *queue.Spool, id queue.ID) error {
 	args := p.runArgs(id)
-	if p.inv.Verbose || p.inv.Delivery == compat.Foreground {
+	if p.inv.Delivery == compat.Foreground {
 		return p.foreground(id, args)
 	}
 	if p.inv.Delivery != compat.Background || spool.Running() {

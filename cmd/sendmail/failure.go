@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"postrider/internal/fsys"
 	"postrider/internal/status"
 	"postrider/internal/submit"
 	"postrider/queue"
@@ -55,7 +53,8 @@ func (p *program) refuse(in *input, o submit.Options, err error) error {
 // terminal.
 func (p *program) whole(in *input) *input {
 	untouched := len(in.kept) == 0 && !in.lost
-	if in.stopped != nil || untouched && (len(p.inv.Recipients) == 0 || in.interactive()) {
+	nobody := len(p.inv.Recipients) == 0 && !p.inv.ExtractRecipients
+	if in.stopped != nil || untouched && (nobody || in.interactive()) {
 		return nil
 	}
 	in.drain()
@@ -125,7 +124,7 @@ func (p *program) deadLetter(in *input, o submit.Options) {
 		return
 	}
 	home := homeDir(o.User.UID)
-	if home == "" {
+	if !filepath.IsAbs(home) {
 		return
 	}
 	path := filepath.Join(home, "dead.letter")
@@ -137,16 +136,11 @@ func (p *program) deadLetter(in *input, o submit.Options) {
 }
 
 // homeDir is the home of a user by the password file, not by what the environment says: dead.letter holds mail.
-var homeDir = func(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil && filepath.IsAbs(u.HomeDir) {
-		return u.HomeDir
-	}
-	return ""
-}
+var homeDir = func(uid int) string { return lookup(passwd, uid).home }
 
 // appendLetter adds a message to a folder in mbox form. After an error the folder is as it was.
 func appendLetter(path, user string, message []byte, now time.Time) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	f, err := fsys.OS{}.Append(path)
 	if err != nil {
 		return err
 	}
@@ -155,7 +149,7 @@ func appendLetter(path, user string, message []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if !st.Mode().IsRegular() {
+	if !st.Regular {
 		return fmt.Errorf("not a regular file")
 	}
 	var b bytes.Buffer
@@ -170,8 +164,8 @@ func appendLetter(path, user string, message []byte, now time.Time) error {
 	}
 	b.WriteByte('\n')
 	if _, err := f.Write(b.Bytes()); err != nil {
-		f.Truncate(st.Size())
-		if st.Size() == 0 {
+		f.Truncate(st.Size)
+		if st.Size == 0 {
 			os.Remove(path)
 		}
 		return err

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
 )
 
 // keepLimit is how much of a message is kept in memory for a dead.letter.
@@ -69,7 +68,7 @@ func (in *input) next(p []byte) (r result) {
 func (in *input) watch() {
 	in.signals = make(chan os.Signal, 1)
 	in.ask, in.got = make(chan []byte), make(chan result, 1)
-	signal.Notify(in.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(in.signals, endings...)
 	go func() {
 		for buf := range in.ask {
 			n, err := in.from.Read(buf)

@@ -12,8 +12,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"syscall"
 
 	"postrider/compat"
 	"postrider/internal/config"
@@ -26,6 +29,10 @@ import (
 var version = "devel"
 
 func main() {
+	// There is one thing to do at a time. A second processor would only be woken to look for more, which costs a
+	// twentieth of a submission.
+	runtime.GOMAXPROCS(1)
+	syscall.Umask(0o022) // our files have the modes that we give them: the spool must be of use the next time, too
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -40,8 +47,13 @@ func run(argv []string, in *os.File, out, errw io.Writer) int {
 	if inv.CRLF {
 		p.out, p.err = crlf{out}, crlf{errw}
 	}
-	for _, w := range inv.Warnings {
-		p.say("%s", w)
+	if p.accepts() {
+		signal.Ignore(syscall.SIGPIPE) // that nobody reads our words is no reason to lose a message
+	}
+	if inv.ErrorMode != 'q' {
+		for _, w := range inv.Warnings {
+			p.say("%s", w)
+		}
 	}
 	return p.fail(p.act())
 }
@@ -56,6 +68,9 @@ type program struct {
 	err  io.Writer
 	name string
 }
+
+// accepts tells whether a message is to be read.
+func (p *program) accepts() bool { return p.inv.Mode == compat.Deliver || p.inv.Mode == compat.Rmail }
 
 // crlf ends lines as the network does.
 type crlf struct{ io.Writer }
@@ -134,7 +149,7 @@ func (p *program) work() (err error) {
 	}
 	looking := []compat.Mode{compat.ListQueue, compat.CountQueue, compat.HostStatus, compat.PurgeHostStatus}
 	spool, err := queue.Open(p.cfg.Spool, queue.Options{NoCreate: slices.Contains(looking, p.inv.Mode)})
-	if p.inv.Mode == compat.Deliver || p.inv.Mode == compat.Rmail {
+	if p.accepts() {
 		return p.deliver(spool, err)
 	}
 	if err != nil {

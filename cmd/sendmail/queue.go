@@ -68,7 +68,7 @@ func (p *program) quarantine(s *queue.Spool) error {
 // runArgs are the options with which queuerun tries one message.
 func (p *program) runArgs(id queue.ID) []string {
 	args := append(p.settings(), "--id", string(id))
-	if p.inv.Delivery == compat.Foreground || p.inv.Verbose {
+	if p.inv.Delivery == compat.Foreground {
 		args = append(args, "--exit-status")
 	}
 	if p.inv.Verbose {

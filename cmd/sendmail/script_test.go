@@ -25,6 +25,9 @@ import (
 // names are those by which the scripts call the program.
 var names = []string{"sendmail", "send-mail", "mailq", "newaliases", "hoststat", "purgestat", "runq", "rmail", "smtpd"}
 
+// noRaceSleep spares every run of the program the second that the race detector waits at its end.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // TestMain makes the test binary the program itself when it is called by one of its names. Then dead.letter is in
 // $HOME, and the other programs are in $LIBEXEC.
 func TestMain(m *testing.M) {
@@ -123,6 +126,7 @@ func setup(env *testscript.Env, self string) error {
 	env.Setenv("POSTRIDER_CONFIG", conf)
 	env.Setenv("SPOOL", filepath.Join(work, "spool"))
 	env.Setenv("TZ", "UTC")
+	env.Vars = append(env.Vars, noRaceSleep)
 	return nil
 }
 
@@ -281,7 +285,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func environ(ts *testscript.TestScript) (env []string) {
-	for _, name := range []string{"PATH", "HOME", "LIBEXEC", "POSTRIDER_CONFIG", "WORK", "TZ"} {
+	for _, name := range []string{"PATH", "HOME", "LIBEXEC", "POSTRIDER_CONFIG", "WORK", "TZ", "GORACE"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env

@@ -39,23 +39,27 @@ func (p *program) start(name string, args ...string) error {
 	if err != nil {
 		return unavailable(name, err)
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return unavailable(name, err)
 	}
-	defer null.Close()
-	proc, err := os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
+	defer syscall.Close(null)
+	catch()
+	fd := uintptr(null)
+	// Package os would fork once more, to find out how to wait for a program; nobody waits for this one.
+	_, err = syscall.ForkExec(path, append([]string{path}, args...), &syscall.ProcAttr{
 		Dir:   "/",
-		Files: []*os.File{null, null, null},
+		Env:   os.Environ(),
+		Files: []uintptr{fd, fd, fd},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return unavailable(name, err)
 	}
-	return proc.Release()
+	return nil
 }
 
-// wait runs another program to its end.
+// wait runs another program to its end, and passes on to it the signals that would end us.
 func (p *program) wait(name string, args ...string) error {
 	path, err := sibling.Path(name)
 	if err != nil {
@@ -63,7 +67,12 @@ func (p *program) wait(name string, args ...string) error {
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = p.out, p.err
-	err = cmd.Run()
+	signals := catch()
+	if err := cmd.Start(); err != nil {
+		return unavailable(name, err)
+	}
+	go relay(signals, cmd.Process)
+	err = cmd.Wait()
 	var failed *exec.ExitError
 	if errors.As(err, &failed) && failed.ExitCode() >= 0 {
 		return exit(failed.ExitCode())

@@ -117,3 +117,34 @@ func TestPowerCutAfterEveryOperation(t *testing.T) {
 		}
 	}
 }
+
+// Whole comes between the last read and the acceptance, and not at all for a message that is refused.
+func TestWholeComesBeforeAcceptance(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   io.Reader
+		want int
+	}{
+		"accepted":       {strings.NewReader(faultText), 1},
+		"cannot be read": {io.MultiReader(strings.NewReader(faultText), failing{}), 0},
+		"too large":      {strings.NewReader(faultText + strings.Repeat("x", 1<<20)), 0},
+	} {
+		s, _ := memSpool(t)
+		o := faultOptions()
+		o.SizeLimit = 1 << 20
+		calls := 0
+		o.Whole = func() {
+			calls++
+			if n := len(contents(t, s)); n != 0 {
+				t.Errorf("%s: accepted before", name)
+			}
+		}
+		_, err := Submit(c.in, s, o)
+		if calls != c.want || (err == nil) != (c.want == 1) {
+			t.Errorf("%s: %d calls, %v", name, calls, err)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, syscall.EIO }

@@ -55,6 +55,9 @@ type Options struct {
 	SizeLimit int64                    // bytes of the message in wire form; 0: no limit
 	HopLimit  int                      // hops allowed; 0: no limit
 	Now       func() time.Time         // nil: time.Now
+
+	// Whole is called once the message has been read to its end and is about to be committed. nil: nothing is.
+	Whole func()
 }
 
 // User is who submits.
@@ -187,6 +190,9 @@ func (s *submission) store(sp Spool, e queue.Envelope) (queue.Entry, int64, erro
 	if err := s.write(d); err != nil {
 		d.Abort()
 		return queue.Entry{}, 0, err
+	}
+	if s.Whole != nil {
+		s.Whole()
 	}
 	size := d.Size()
 	entry, err := d.Commit()
