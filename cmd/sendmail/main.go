@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 
@@ -28,6 +29,9 @@ import (
 var version = "devel"
 
 func main() {
+	// There is one thing to do at a time. A second processor would only be woken to look for more, which costs a
+	// twentieth of a submission.
+	runtime.GOMAXPROCS(1)
 	syscall.Umask(0o022) // our files have the modes that we give them: the spool must be of use the next time, too
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
