@@ -598,6 +598,33 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Who only looks may look at anybody's spool.
+func TestOpenRefusesWhatOthersCanWriteTo(t *testing.T) {
+	shared, foreign := t.TempDir(), t.TempDir()
+	if err := os.Chmod(shared, 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	roots := map[string]string{shared: "writable by everybody"}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(foreign, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		roots[foreign] = "belongs to user 1 "
+	}
+	for root, why := range roots {
+		_, err := Open(root, Options{})
+		if st := status.From(err); st.Exit() != status.ExitConfig || !strings.Contains(err.Error(), why) {
+			t.Errorf("want %q, got %v", why, err)
+		}
+		if names, _ := os.ReadDir(root); len(names) > 0 {
+			t.Errorf("%q were made", names)
+		}
+		if _, err := Open(root, Options{NoCreate: true}); err != nil {
+			t.Errorf("looking: %v", err)
+		}
+	}
+}
+
 func TestRootMayBeALink(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(t.TempDir(), dir+"/link"); err != nil {

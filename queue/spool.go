@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -44,8 +45,8 @@ const (
 )
 
 // Open opens the spool at root and makes the directories that are missing, with mode 0700, unless o says
-// otherwise. Errors are *status.Status: configuration (78) when a file is where a directory should be, else
-// temporary (75).
+// otherwise. Errors are *status.Status: configuration (78) when a file is where a directory should be or others
+// have a hand in the spool (see trust), else temporary (75).
 func Open(root string, o Options) (*Spool, error) {
 	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now, noCreate: o.NoCreate}
 	if s.fs == nil {
@@ -55,21 +56,50 @@ func Open(root string, o Options) (*Spool, error) {
 		s.now = time.Now
 	}
 	s.syncs.fs = s.fs
-	_, err := s.fs.Stat(s.path(hostsDir))
-	if err == nil || s.noCreate && errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	if !s.noCreate {
+	err := s.look()
+	if errors.Is(err, fs.ErrNotExist) {
+		if s.noCreate {
+			return s, nil
+		}
 		err = s.make()
 	}
 	if err != nil {
 		exit := status.ExitTempFail
-		if errors.Is(err, syscall.ENOTDIR) {
+		if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, errTrust) {
 			exit = status.ExitConfig
 		}
 		return nil, status.Fail("queue.open", exit, "cannot open the mail spool", err)
 	}
 	return s, nil
+}
+
+// look finds out whether the spool is there.
+func (s *Spool) look() error {
+	if !s.noCreate {
+		st, err := s.fs.Stat(s.root + "/.") // the root may be a link
+		if err == nil {
+			err = s.trust(st)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := s.fs.Stat(s.path(hostsDir))
+	return err
+}
+
+var errTrust = errors.New("cannot be trusted")
+
+// trust refuses a root in which somebody other than us and root can put names. He could lead what we write out of
+// the spool, with our rights, and what he puts there would be sent as ours.
+func (s *Spool) trust(root fsys.Info) error {
+	switch {
+	case root.UID != 0 && int(root.UID) != os.Geteuid():
+		return fmt.Errorf("%s belongs to user %d and %w", s.root, root.UID, errTrust)
+	case root.Mode&0o002 != 0:
+		return fmt.Errorf("%s is writable by everybody and %w", s.root, errTrust)
+	}
+	return nil
 }
 
 // make creates the spool's directories and its lock file.
