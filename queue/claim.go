@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"strconv"
+	"syscall"
 	"time"
 
 	"postrider/internal/fsys"
@@ -38,10 +39,14 @@ func (s *Spool) Claim(e Entry) (*Claim, error) {
 		return nil, ErrBusy
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrGone
+	}
+	c := &Claim{Entry: e, s: s, lock: lock}
+	switch {
+	case errors.Is(err, syscall.ELOOP): // a link, which leads nowhere that is ours
+		return nil, c.setAside()
 	case err != nil:
 		return nil, failed("claim", err)
 	}
-	c := &Claim{Entry: e, s: s, lock: lock}
 	if err := c.load(name); err != nil {
 		c.Close()
 		return nil, err

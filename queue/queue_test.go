@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -293,6 +294,9 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 		{"a changed byte", func(p string) error { return poke(p, -3, 'X') }},
 		{"a foreign version", func(p string) error { return poke(p, 9, '2') }},
 		{"a directory", func(p string) error { os.Remove(p); return os.Mkdir(p, 0o700) }},
+		{"a FIFO", func(p string) error { os.Remove(p); return syscall.Mkfifo(p, 0o600) }},
+		{"a link", func(p string) error { os.Rename(p, p+".moved"); return os.Symlink(p+".moved", p) }},
+		{"a link to nothing", func(p string) error { os.Remove(p); return os.Symlink("nothing", p) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := testSpool(t, Options{})

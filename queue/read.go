@@ -6,6 +6,7 @@ import (
 	"hash/adler32"
 	"io"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"postrider/internal/fsys"
@@ -53,7 +54,7 @@ type text struct {
 }
 
 // Read reads a message for display. It takes no lock. The error is ErrGone when the file has left, ErrCorrupt
-// when it is damaged (and it stays where it is).
+// when it is damaged (and it stays where it is); it wraps the cause where there is one.
 func (s *Spool) Read(e Entry) (*Message, error) {
 	m := new(Message)
 	r := reader{s: s}
@@ -84,24 +85,18 @@ func (r *reader) read(m *Message, e Entry) error {
 	*m = Message{Entry: e}
 	f, err := r.s.fs.Open(r.s.file(e.State.dir(), e.Name))
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return ErrGone
-		}
-		return failed("open", err)
+		return unreadable("open", err)
 	}
 	defer f.Close()
 	var n int
 	m.Envelope, m.Traits, n, err = r.envelope(f, e.Size)
-	if errors.Is(err, errEnvelope) {
-		return ErrCorrupt
-	}
 	if err != nil {
-		return failed("read", err)
+		return unreadable("read", err)
 	}
 	m.Size = e.Size - int64(n)
 	if e.State != New {
 		if m.History, err = r.journal(e.ID, len(m.Envelope.Rcpts)); err != nil {
-			return failed("read", err)
+			return unreadable("read", err)
 		}
 	}
 	if len(r.locked) > 0 {
@@ -109,6 +104,20 @@ func (r *reader) read(m *Message, e Entry) error {
 		m.Busy = err == nil && r.locked[st.Ino]
 	}
 	return nil
+}
+
+// unreadable is why a message cannot be read. What is wrong with its own files, be they damaged, foreign or somebody
+// else's, must not keep those who list the queue from the other messages.
+func unreadable(op string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrGone
+	case errors.Is(err, errEnvelope):
+		return ErrCorrupt
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+		return failed(op, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrCorrupt, op, err)
 }
 
 // envelope reads the envelope at the start of a queue file, which should have the given size.

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -151,7 +152,7 @@ func (b *batch) read(r *reader, list []packed) {
 func (b *batch) each(fn func(*Message, error) error) error {
 	for i := range b.n {
 		err := b.errs[i]
-		if err != nil && err != ErrGone && err != ErrCorrupt {
+		if err != nil && err != ErrGone && !errors.Is(err, ErrCorrupt) {
 			return err
 		}
 		if err := fn(&b.messages[i], err); err != nil {

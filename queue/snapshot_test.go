@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -116,6 +117,38 @@ func TestEachTellsWhatHappenedMeanwhile(t *testing.T) {
 	}
 	if _, err := os.Stat(s.path(newDir, damaged.Name)); err != nil {
 		t.Errorf("the damaged file was touched: %v", err)
+	}
+}
+
+// What somebody left under the name of a queue file or a journal is one message's misfortune.
+func TestEachGoesOnAfterForeignFiles(t *testing.T) {
+	s := testSpool(t, Options{})
+	list := crowd(t, s, 8)
+	for i, spoil := range []func(path string) error{
+		func(p string) error { return os.Mkdir(p, 0o700) },
+		func(p string) error { return syscall.Mkfifo(p, 0o600) },
+		func(p string) error { return os.Symlink("/etc/passwd", p) },
+		func(p string) error { return os.Symlink(p, p) },
+	} {
+		path := s.path(newDir, list[i].Name)
+		if err := errors.Join(os.Remove(path), spoil(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := list[4]
+	if err := errors.Join(os.Rename(s.path(newDir, e.Name), s.path(curDir, dueName(e.ID, e.Size, testTime))),
+		os.Mkdir(s.path(journalDir, string(e.ID)), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	x, err := s.Snapshot(New | Cur)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, kinds := outcomes(t, x)
+	for i, e := range list {
+		if got, want := kinds[e.ID], i <= 4; errors.Is(got, ErrCorrupt) != want {
+			t.Errorf("%d: %v", i, got)
+		}
 	}
 }
 

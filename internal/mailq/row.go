@@ -2,6 +2,7 @@ package mailq
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 
 	"postrider/compat"
@@ -27,6 +28,9 @@ func (p *rows) lost(e queue.Entry, err error) error {
 	}
 	if id, err := queue.ParseID(row.ID[:min(len(row.ID), len(anyID))]); err == nil {
 		row.Arrival = id.Time()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		row.Sender = "(permission denied)"
 	}
 	row.Gone = errors.Is(err, queue.ErrGone)
 	row.Lost = !row.Gone
