@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postrider/internal/address"
 	"postrider/internal/fsys"
 	"postrider/internal/status"
 	"postrider/internal/submit"
@@ -78,10 +79,7 @@ func (p *program) write(st *status.Status) error {
 // mailBack returns a message to its sender. The report has the null reverse-path, so that it is never returned
 // itself.
 func (p *program) mailBack(in *input, o submit.Options, st *status.Status) error {
-	to := o.User.Name
-	if o.From != nil && strings.Trim(*o.From, "<> ") != "" {
-		to = *o.From
-	}
+	to := returnTo(o)
 	if to == "" || in.lost {
 		return fmt.Errorf("nobody to return the message to, or too large to return")
 	}
@@ -102,6 +100,18 @@ func (p *program) mailBack(in *input, o submit.Options, st *status.Status) error
 		p.start("queuerun", append(p.settings(), "--id", string(res.Entry.ID))...)
 	}
 	return nil
+}
+
+// returnTo is to whom a message is returned: to the sender that -f names, if that is one address, and else to the
+// user. What could not be read as one sender may be any number of strangers.
+func returnTo(o submit.Options) string {
+	if o.From != nil {
+		list, err := address.ParseList(*o.From, address.Lenient)
+		if err == nil && len(list) == 1 && list[0].Err == nil {
+			return list[0].Address.String()
+		}
+	}
+	return o.User.Name
 }
 
 // report is the text of a message that returns another.
