@@ -118,8 +118,11 @@ func (p *program) commands() []*cli.Command {
 		{Name: "rm", Usage: "remove messages for good", ArgsUsage: which, Flags: selectFlags(), Action: p.change(p.remove)},
 		{Name: "flush", Usage: "try to deliver now", ArgsUsage: "[ID...]", Action: p.flush,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "wait", Usage: "wait for the end of it"}}},
-		{Name: "summary", Usage: "count recipients by domain and age", ArgsUsage: " ", Action: p.summary,
-			Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "an object for each domain"}}},
+		{Name: "summary", Usage: "count recipients by next hop and age", ArgsUsage: " ", Action: p.summary,
+			Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "domain", Usage: "count by the recipients' domains"},
+				&cli.BoolFlag{Name: "json", Usage: "an object for each row"},
+			}},
 	}
 	for _, c := range list {
 		c.OnUsageError = onUsageError
