@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -90,22 +91,28 @@ type Traits struct {
 	sum            uint32
 }
 
-// measuredForm is the line that Commit writes over when the whole message has been seen, so its length is fixed.
-const measuredForm = "measured: 8bit=%t head8bit=%t maxline=%010d header=%010d sum=%08x"
+const measuredLen = len("measured: 8bit=false head8bit=false maxline=0000000000 header=0000000000 sum=00000000\n")
 
+// measuredLine is the line that Commit writes over when the whole message has been seen, so its length is fixed. No
+// header is longer than it can tell; a line that is has as many bytes as it can.
 func measuredLine(t Traits) []byte {
-	line := fmt.Sprintf(measuredForm, t.EightBit, t.EightBitHeader, t.MaxLine, t.Header, t.sum)
-	return fmt.Appendf(nil, "%-*s\n", measuredLen-1, line)
+	b := append(make([]byte, 0, measuredLen), "measured: 8bit="...)
+	b = append(strconv.AppendBool(b, t.EightBit), " head8bit="...)
+	b = append(strconv.AppendBool(b, t.EightBitHeader), " maxline="...)
+	b = append(appendPadded(b, min(uint64(t.MaxLine), 9999999999), 10, 10), " header="...)
+	b = append(appendPadded(b, uint64(t.Header), 10, 10), " sum="...)
+	b = appendPadded(b, uint64(t.sum), 16, 8)
+	for len(b) < measuredLen-1 {
+		b = append(b, ' ')
+	}
+	return append(b, '\n')
 }
-
-var measuredLen = len(fmt.Sprintf(measuredForm, false, false, 0, 0, 0)) + 1
 
 // appendEnvelope writes the envelope and the empty line. The measured line is second, at measuredAt.
 func appendEnvelope(b []byte, e *Envelope) []byte {
 	b = append(b, "version: 1\n"...)
 	b = append(b, measuredLine(Traits{})...)
-	b = fmt.Appendf(b, "arrival: %d.%06d\n", e.Arrival.Unix(), e.Arrival.Nanosecond()/1000)
-	b = append(b, "sender: "...)
+	b = append(appendTime(append(b, "arrival: "...), e.Arrival), "\nsender: "...)
 	b = append(appendWord(b, e.Sender), '\n')
 	for _, f := range e.fields() {
 		if f.value != "" {
@@ -153,7 +160,7 @@ func yes(b bool) string {
 	return ""
 }
 
-var errEnvelope = fmt.Errorf("not a queue file's envelope")
+var errEnvelope = errors.New("not a queue file's envelope")
 
 // parseEnvelope reads an envelope at the start of b. n is its length with the empty line; -1 when b ends before
 // it does. An error says that it is none.
@@ -304,6 +311,11 @@ func (t *Traits) parse(value string) bool {
 		ok = ok && err == nil
 	}) && ok
 	return ok
+}
+
+// appendTime writes a time with its microseconds.
+func appendTime(b []byte, t time.Time) []byte {
+	return appendPadded(append(strconv.AppendInt(b, t.Unix(), 10), '.'), uint64(t.Nanosecond()/1000), 10, 6)
 }
 
 func parseTime(s string) (time.Time, bool) {

@@ -67,7 +67,7 @@ type Record struct {
 // appendRecord writes a record as one line: a checksum of the rest, the time, the kind, the recipients, and
 // what else there is.
 func appendRecord(b []byte, r *Record) []byte {
-	line := fmt.Appendf(nil, "%d.%06d %s %d-%d", r.Time.Unix(), r.Time.Nanosecond()/1000, r.Kind, r.Rcpts.First+1, r.Rcpts.Last+1)
+	line := fmt.Appendf(appendTime(nil, r.Time), " %s %d-%d", r.Kind, r.Rcpts.First+1, r.Rcpts.Last+1)
 	if r.Reply != 0 {
 		line = appendParam(line, "reply", strconv.Itoa(r.Reply))
 	}

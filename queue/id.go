@@ -66,8 +66,8 @@ func newID(now time.Time) ID {
 			break
 		}
 	}
-	tail := (uint64(os.Getpid()) + hostSalt()) % tailSpace
-	return ID(fmt.Sprintf("%0*X", timeDigits, us) + base36(tail))
+	p := packed{micro: us, tail: uint32((uint64(os.Getpid()) + hostSalt()) % tailSpace)}
+	return ID(p.appendID(nil))
 }
 
 func hostSalt() uint64 {

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"fmt"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -12,6 +11,19 @@ import (
 // a line, and any byte string has exactly one form.
 
 const hexDigits = "0123456789ABCDEF"
+
+// appendPadded writes a number with zeros before it, to a width of at most 16. Package fmt could do so as well, but
+// its first use costs more than all the rest of an envelope, and every start of sendmail is a first.
+func appendPadded(b []byte, n uint64, base, width int) []byte {
+	const zeros = "0000000000000000"
+	start := len(b)
+	b = strconv.AppendUint(b, n, base)
+	if digits := len(b) - start; digits < width {
+		b = append(b[:start], zeros[:width-digits]...)
+		b = strconv.AppendUint(b, n, base)
+	}
+	return b
+}
 
 func appendWord(b []byte, word string) []byte {
 	if word == "" {
@@ -90,7 +102,8 @@ func params(s string, fn func(key, value string)) bool {
 
 // appendChecked writes a line with a checksum before it.
 func appendChecked(b, line []byte) []byte {
-	return fmt.Appendf(b, "%08x %s\n", checksum(string(line)), line)
+	b = append(appendPadded(b, uint64(checksum(string(line))), 16, 8), ' ')
+	return append(append(b, line...), '\n')
 }
 
 // cutChecked takes the checksum off a line; false when it is not the line's.

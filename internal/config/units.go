@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -98,7 +99,7 @@ func formatDuration(d time.Duration) string {
 	return b.String()
 }
 
-var errTooLarge = fmt.Errorf("too large")
+var errTooLarge = errors.New("too large")
 
 func multiply(n, size int64) (int64, error) {
 	if n > math.MaxInt64/size {

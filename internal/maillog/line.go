@@ -107,7 +107,7 @@ func (e event) message() string {
 
 // textLine is the line for files and standard error.
 func textLine(o origin, now time.Time, e event) []byte {
-	return fmt.Appendf(nil, "%s %s postrider/%s[%d]: %s", stamp(now), o.host, o.program, o.pid, e.message())
+	return []byte(stamp(now) + " " + o.host + " " + o.tag() + e.message())
 }
 
 // jsonLine is one JSON object with the same keys; time, host, program, pid, event and id come first.

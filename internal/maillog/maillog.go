@@ -16,6 +16,7 @@ package maillog
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +40,9 @@ type origin struct {
 	program string
 	pid     int
 }
+
+// tag is how a line begins after its time.
+func (o origin) tag() string { return "postrider/" + o.program + "[" + strconv.Itoa(o.pid) + "]: " }
 
 // formatter makes a line, without its line end.
 type formatter func(origin, time.Time, event) []byte

@@ -2,7 +2,7 @@ package maillog
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -29,7 +29,7 @@ func newSyslog(path string) *syslogSink { return &syslogSink{path: path, fd: -1}
 
 // syslogLine is the form of RFC 3164 section 4.1 as local sockets take it, without a host name.
 func syslogLine(o origin, now time.Time, e event) []byte {
-	return fmt.Appendf(nil, "<%d>%s postrider/%s[%d]: %s", facilityMail|e.severity, now.Format(time.Stamp), o.program, o.pid, e.message())
+	return []byte("<" + strconv.Itoa(facilityMail|e.severity) + ">" + now.Format(time.Stamp) + " " + o.tag() + e.message())
 }
 
 // write connects when need be, and once more when the daemon was restarted meanwhile.

@@ -1,7 +1,7 @@
 package submit
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"postrider/internal/address"
@@ -49,8 +49,8 @@ func (s *submission) trace(id string) string {
 	if p := s.ReceivedProto; p != "" && len(p) <= 32 && address.ValidHostname(p) {
 		with = " with " + p
 	}
-	return fmt.Sprintf("Received: %sby %s (postrider, from userid %d)%s\r\n\tid %s; %s\r\n",
-		from, s.Hostname, s.User.UID, with, id, s.now.Format(dateForm))
+	return "Received: " + from + "by " + s.Hostname + " (postrider, from userid " + strconv.Itoa(s.User.UID) + ")" + with +
+		"\r\n\tid " + id + "; " + s.now.Format(dateForm) + "\r\n"
 }
 
 // missing is the fields that every message has and this one has not. What a resent message lacks is its resender's
@@ -62,13 +62,13 @@ func (s *submission) missing(id string) string {
 	}
 	var b strings.Builder
 	if seen&isDate == 0 {
-		fmt.Fprintf(&b, "%sDate: %s\r\n", prefix, s.now.Format(dateForm))
+		b.WriteString(prefix + "Date: " + s.now.Format(dateForm) + "\r\n")
 	}
 	if seen&isFrom == 0 {
 		b.WriteString(fold(prefix + "From: " + s.author()))
 	}
 	if seen&isMessageID == 0 {
-		fmt.Fprintf(&b, "%sMessage-ID: <%s.%s@%s>\r\n", prefix, s.now.UTC().Format("20060102150405"), id, s.Hostname)
+		b.WriteString(prefix + "Message-ID: <" + s.now.UTC().Format("20060102150405") + "." + id + "@" + s.Hostname + ">\r\n")
 	}
 	return b.String()
 }
@@ -108,7 +108,7 @@ func (s *submission) recipientFields() string {
 func (s *submission) nameRecipients(field string) string {
 	var b strings.Builder
 	for _, r := range s.rcpts.list {
-		fmt.Fprintf(&b, "%s: %s\r\n", field, r.Address)
+		b.WriteString(field + ": " + r.Address + "\r\n")
 	}
 	return b.String()
 }

@@ -79,8 +79,6 @@ type header struct {
 
 func (h *header) name(f field) string { return string(h.text[f.start:f.nameEnd]) }
 
-var errHeader = status.Fail("submit.header", status.ExitDataErr, "message header too large", nil)
-
 // read reads a header: From_ lines, fields with their continuations, and the empty line after them, if there is
 // one. What follows is left in the input.
 func (h *header) read(in *input) error {
@@ -151,7 +149,7 @@ func (h *header) takeLine(in *input) error {
 	for more := true; more; {
 		piece := in.peekLine()
 		if len(h.text)+len(piece) > maxHeader || len(h.fields) > maxFields {
-			return errHeader
+			return status.Fail("submit.header", status.ExitDataErr, "message header too large", nil)
 		}
 		h.text = append(h.text, piece...)
 		in.consume(len(piece))

@@ -48,8 +48,11 @@ func parseSender(text string) (address.Address, error) {
 // address is the user's own. A login name that is no localpart as it stands is quoted, and a user without a
 // usable one is known by the UID.
 func (u User) address() address.Address {
+	if a, err := address.Parse(u.Name); err == nil {
+		return a
+	}
 	quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(u.Name) + `"`
-	for _, name := range []string{u.Name, quoted, strconv.Itoa(u.UID)} {
+	for _, name := range []string{quoted, strconv.Itoa(u.UID)} {
 		if a, err := address.Parse(name); err == nil {
 			return a
 		}
