@@ -641,6 +641,37 @@ func TestRootMayBeALink(t *testing.T) {
 	claim(t, s, submit(t, s, testEnvelope("bob@r.test"), testText).ID).Close()
 }
 
+func TestOpenWithoutPermission(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		exit int
+	}{
+		{Options{}, status.ExitTempFail},
+		{Options{NoCreate: true}, status.ExitNoPerm},
+	} {
+		f := fsys.NewFaulty(fsys.OS{})
+		c.o.FS = f
+		f.FailAt(1, 9, fs.ErrPermission, nil)
+		if _, err := Open(t.TempDir(), c.o); status.From(err).Exit() != c.exit {
+			t.Errorf("want %d: %v", c.exit, err)
+		}
+	}
+}
+
+func TestMeasuredLineHasOneLength(t *testing.T) {
+	for _, traits := range []Traits{{}, {EightBit: true, EightBitHeader: true, MaxLine: 1 << 50, Header: 1<<32 - 1, sum: 1<<32 - 1}} {
+		line := measuredLine(traits)
+		var got Traits
+		if len(line) != measuredLen || !got.parse(strings.TrimSuffix(string(line[len("measured: "):]), "\n")) {
+			t.Errorf("%q", line)
+		}
+		traits.MaxLine = min(traits.MaxLine, 9999999999)
+		if got != traits {
+			t.Errorf("%+v, not %+v", got, traits)
+		}
+	}
+}
+
 func TestErrorsNameTheAct(t *testing.T) {
 	f := fsys.NewFaulty(fsys.OS{})
 	s := testSpool(t, Options{FS: f})

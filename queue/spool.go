@@ -46,7 +46,7 @@ const (
 
 // Open opens the spool at root and makes the directories that are missing, with mode 0700, unless o says
 // otherwise. Errors are *status.Status: configuration (78) when a file is where a directory should be or others
-// have a hand in the spool (see trust), else temporary (75).
+// have a hand in the spool (see trust), no permission (77) for who only looks and may not, else temporary (75).
 func Open(root string, o Options) (*Spool, error) {
 	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now, noCreate: o.NoCreate}
 	if s.fs == nil {
@@ -65,8 +65,11 @@ func Open(root string, o Options) (*Spool, error) {
 	}
 	if err != nil {
 		exit := status.ExitTempFail
-		if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, errTrust) {
+		switch {
+		case errors.Is(err, syscall.ENOTDIR), errors.Is(err, errTrust):
 			exit = status.ExitConfig
+		case s.noCreate && errors.Is(err, fs.ErrPermission):
+			exit = status.ExitNoPerm
 		}
 		return nil, status.Fail("queue.open", exit, "cannot open the mail spool", err)
 	}

@@ -20,7 +20,7 @@ import (
 // dead.letter (p), told by the exit status alone (q), mailed back (m, e), written to the terminal (w).
 func (p *program) refuse(in *input, o submit.Options, err error) error {
 	st := status.From(err)
-	from := ""
+	from := o.User.Name
 	if o.From != nil {
 		from = *o.From
 	}
