@@ -14,6 +14,7 @@ package config
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"postrider/internal/address"
 )
@@ -140,6 +141,17 @@ func (c Config) IsLocalDomain(d string) bool {
 		}
 	}
 	return false
+}
+
+// wireDomain is a domain as every host understands it: with A-labels where it is internationalized. What we put into
+// each message and greeting must not make them need SMTPUTF8.
+func wireDomain(d string) string {
+	for i := range len(d) {
+		if d[i] >= utf8.RuneSelf {
+			return canonical(d)
+		}
+	}
+	return d
 }
 
 // canonical is a domain in the form in which equal domains are equal strings.

@@ -259,3 +259,19 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// Our own name is in every message: it must not be what makes one need SMTPUTF8.
+func TestInternationalNamesAreKeptInASCII(t *testing.T) {
+	c, err := loadText(t, "hostname = 'Mäil.example'\norigin = 'Öx.example'\ndomains = ['ä.example']")
+	if err != nil || c.Hostname != "xn--mil-qla.example" || c.Origin != "xn--x-0ga.example" {
+		t.Errorf("%q, %q, %v", c.Hostname, c.Origin, err)
+	}
+	for _, d := range []string{"mäil.EXAMPLE", "xn--mil-qla.example", "Ä.example"} {
+		if !c.IsLocalDomain(d) {
+			t.Errorf("%s is not local", d)
+		}
+	}
+	if c, err = loadText(t, "hostname = 'Mail.example'"); err != nil || c.Hostname != "Mail.example" {
+		t.Errorf("%q, %v", c.Hostname, err)
+	}
+}

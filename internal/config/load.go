@@ -38,6 +38,7 @@ func (s surroundings) load(path string) (Config, error) {
 			c.Listen[i].Mode = "smtp"
 		}
 	}
+	c.Hostname, c.Origin = wireDomain(c.Hostname), wireDomain(c.Origin)
 	if err := s.complete(&c); err != nil {
 		return Config{}, err
 	}

@@ -53,6 +53,7 @@ func TestTarget(t *testing.T) {
 		"submission://user@smtp.example.com": {Scheme: "submission", User: "user", Host: "smtp.example.com", Port: "587"},
 		"submissions://me@ex.org@h:1":        {Scheme: "submissions", User: "me@ex.org", Host: "h", Port: "1"},
 		"submissions://a%3Ab%40c@h":          {Scheme: "submissions", User: "a:b@c", Host: "h", Port: "465"},
+		"smtp://MÜNCHEN.example":             {Scheme: "smtp", Host: "xn--mnchen-3ya.example", Port: "25"},
 		"lmtp+unix:/run/lmtp":                {Scheme: "lmtp+unix", Socket: "/run/lmtp"},
 		"lmtp+unix:///run/lmtp":              {Scheme: "lmtp+unix", Socket: "/run/lmtp"},
 	} {

@@ -78,7 +78,7 @@ func (t *SmarthostTarget) authority(s string) error {
 	if !isHost(host) {
 		return t.badForm()
 	}
-	t.User, t.Host = user, strings.Trim(host, "[]")
+	t.User, t.Host = user, wireDomain(strings.Trim(host, "[]"))
 	return nil
 }
 
