@@ -70,6 +70,7 @@ func TestWhoInsistsIsNotPutOff(t *testing.T) {
 		b := foundDown(t, nil)
 		b.anew()
 		b.submit("second", "b@x.test")
+		b.Config.Queue.HostConcurrency = 1 // two messages at once would both connect
 		b.run(tc.sel)
 		if len(b.world.dials) != tc.want {
 			t.Errorf("%s: connections %q", tc.name, b.world.dials)
