@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -561,6 +562,34 @@ func TestDaemonLock(t *testing.T) {
 	release()
 	if s.Running() {
 		t.Error("running after its end")
+	}
+}
+
+// Each submission looks whether a daemon runs. That must not keep one from starting.
+func TestDaemonStartsWhileOthersLook(t *testing.T) {
+	s := testSpool(t, Options{})
+	stop := make(chan struct{})
+	var looking sync.WaitGroup
+	for range 2 {
+		looking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					s.Running()
+				}
+			}
+		})
+	}
+	defer looking.Wait()
+	defer close(stop)
+	for range 500 {
+		release, err := s.LockRun()
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
 	}
 }
 
