@@ -13,6 +13,7 @@ import (
 
 	"postrider/internal/config"
 	"postrider/internal/queuerun"
+	"postrider/internal/sibling"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -54,6 +55,7 @@ func (p *program) detach(c *cli.Context, cfg config.Config, spool *queue.Spool) 
 	cmd := exec.Command(self, args...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	sibling.CloseOnExec()
 	if err := cmd.Start(); err != nil {
 		return status.Fail("queuerun", status.ExitOSErr, "cannot start the daemon", err)
 	}

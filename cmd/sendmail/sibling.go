@@ -33,7 +33,8 @@ func (p *program) exec(name string, args ...string) error {
 	return unavailable(name, err)
 }
 
-// start starts another program that outlives us. It has a session of its own and none of our descriptors.
+// start starts another program that outlives us. It has a session of its own and no descriptor of ours or our
+// caller's.
 func (p *program) start(name string, args ...string) error {
 	path, err := sibling.Path(name)
 	if err != nil {
@@ -45,6 +46,7 @@ func (p *program) start(name string, args ...string) error {
 	}
 	defer syscall.Close(null)
 	catch()
+	sibling.CloseOnExec()
 	fd := uintptr(null)
 	// Package os would fork once more, to find out how to wait for a program; nobody waits for this one.
 	_, err = syscall.ForkExec(path, append([]string{path}, args...), &syscall.ProcAttr{

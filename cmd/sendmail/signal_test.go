@@ -210,3 +210,35 @@ func TestSignalInTheForegroundIsPassedOn(t *testing.T) {
 		t.Errorf("%d messages", messages)
 	}
 }
+
+// A script's lock, or a pipe that somebody reads to its end, is not held by the delivery in the background.
+func TestBackgroundRunHoldsNothingOfTheCaller(t *testing.T) {
+	dir, env := place(t)
+	script := "#!/bin/sh\necho >" + dir + "/runs\nwhile [ ! -e " + dir + "/stop ]; do sleep 0.01; done\n"
+	if err := os.WriteFile(dir+"/queuerun", []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(dir, env, "", "", "-odb", "bob@remote.example")
+	cmd.ExtraFiles = []*os.File{w}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for {
+		if _, err := os.Stat(dir + "/runs"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	r.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the pipe is still open: %v", err)
+	}
+	if err := os.WriteFile(dir+"/stop", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -36,5 +37,24 @@ func TestPath(t *testing.T) {
 		if got != want || (want == "") != errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+func TestCloseOnExec(t *testing.T) {
+	for name, act := range map[string]func(){"at once": CloseOnExec, "one by one": eachCloseOnExec} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd := w.Fd()
+		if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_SETFD, 0); errno != 0 {
+			t.Fatal(errno)
+		}
+		act()
+		if flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFD, 0); errno != 0 || flags != syscall.FD_CLOEXEC {
+			t.Errorf("%s: flags %d, %v", name, flags, errno)
+		}
+		r.Close()
+		w.Close()
 	}
 }
