@@ -25,7 +25,7 @@ func TestHostileInputTakesLinearTime(t *testing.T) {
 		}
 		Parse(s)
 		ParsePath("<" + s)
-		if d := time.Since(begin); d > 3*time.Second {
+		if d := time.Since(begin); d > time.Minute { // 0.2 s on an idle machine; minutes if it were quadratic
 			t.Errorf("%q: %v", h, d)
 		}
 	}

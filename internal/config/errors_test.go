@@ -115,7 +115,7 @@ func TestErrors(t *testing.T) {
 		if strings.Contains(err.Error(), "secret") || strings.ContainsAny(err.Error(), "\n\x00") {
 			t.Errorf("%.80q: %v", tt.text, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%.80q took %v", tt.text, took)
 		}
 	}
@@ -132,7 +132,7 @@ func TestLargeFilesAreLinear(t *testing.T) {
 	} {
 		start := time.Now()
 		_, err := loadText(t, text)
-		if took := time.Since(start); took > 20*time.Second { // 0.2 s on an idle machine; minutes if it were quadratic
+		if took := time.Since(start); took > time.Minute { // 0.2 s on an idle machine; minutes if it were quadratic
 			t.Errorf("%.30q (%v) took %v", text, err, took)
 		}
 	}
