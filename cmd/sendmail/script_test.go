@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -271,6 +272,10 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	text := ts.ReadFile(args[2])
+	// What we ignore, as under nohup(1), the program would ignore too; what we handle it meets in its default state.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, signals[args[0]])
+	defer signal.Stop(handled)
 	cmd := exec.Command(filepath.Join(ts.Getenv("WORK"), "bin", args[3]), args[4:]...)
 	cmd.Env = environ(ts)
 	cmd.Stderr = ts.Stderr()
