@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ func (d *decoder) check(c *Config) {
 	d.each(top.child("relay").child("domains"), c.Relay.Domains, isDomain)
 	d.one(top.child("local").child("mailbox"), c.Local.Mailbox, isMailbox)
 	d.one(top.child("local").child("root"), c.Local.Root, isRecipient)
+	d.smtpd(top.child("smtpd"), c.Smtpd)
 	for i, l := range c.Listen {
 		d.listen(top.child("listen").element(i), l)
 	}
@@ -61,6 +63,12 @@ func (d *decoder) between(p place, n, low, high int) {
 	}
 }
 
+func (d *decoder) within(p place, n, low, high time.Duration) {
+	if n < low || n > high {
+		d.wrong(p, formatDuration(n), fmt.Sprintf("must be between %q and %q", formatDuration(low), formatDuration(high)))
+	}
+}
+
 func (d *decoder) smarthost(p place, s Smarthost) {
 	target, ok, err := s.Target()
 	password := place{}
@@ -83,25 +91,73 @@ func (d *decoder) smarthost(p place, s Smarthost) {
 	}
 }
 
+func (d *decoder) smtpd(p place, s Smtpd) {
+	d.one(p.child("user"), s.User, isUser)
+	d.between(p.child("sessions"), s.Sessions, 1, 1_000_000)
+	d.between(p.child("client_sessions"), s.ClientSessions, 1, 1_000_000)
+	d.between(p.child("client_connections"), s.ClientConnections, 0, 1_000_000)
+	d.between(p.child("client_messages"), s.ClientMessages, 0, 1_000_000)
+	d.between(p.child("client_recipients"), s.ClientRecipients, 0, 1_000_000)
+	d.between(p.child("client_auth_failures"), s.ClientAuthFailures, 0, 1_000_000)
+	d.between(p.child("recipients"), s.Recipients, 100, 100_000) // RFC 5321 section 4.5.3.1.8
+	d.within(p.child("timeout"), s.Timeout, time.Second, time.Hour)
+	d.within(p.child("session_time"), s.SessionTime, time.Minute, 7*day)
+	d.within(p.child("greeting_delay"), s.GreetingDelay, 0, time.Minute)
+	d.one(p.child("vrfy"), s.Vrfy, oneOf("all", "trusted", "off"))
+	d.one(p.child("expn"), s.Expn, oneOf("all", "trusted", "off"))
+	d.one(p.child("etrn"), s.Etrn, oneOf("all", "trusted", "off"))
+	d.one(p.child("access"), s.Access, isPath)
+	d.one(p.child("helo"), s.Helo, oneOf("any", "valid", "known"))
+	d.one(p.child("reverse_name"), s.ReverseName, oneOf("any", "some", "match"))
+	d.each(p.child("dns_lists"), s.DNSLists, isDNSList)
+	d.between(p.child("dns_score"), s.DNSScore, 1, 1000)
+	d.one(p.child("sender_logins"), s.SenderLogins, isPath)
+	d.each(p.child("proxies"), s.ProxyNetworks, isNetwork)
+	d.each(p.child("xclient"), s.XClient, isNetwork)
+}
+
 func (d *decoder) listen(p place, l Listen) {
 	if l.Address == "" {
 		d.wrong(p.child("address"), "", "must be set: "+listenForms)
 	}
 	d.one(p.child("address"), l.Address, isListen)
-	d.one(p.child("mode"), l.Mode, oneOf("smtp", "submission", "submissions", "lmtp"))
+	d.one(p.child("mode"), l.Mode, oneOf("smtp", "submission", "submissions", "lmtp", "local"))
 	tls, auth := p.child("tls"), p.child("auth")
 	d.one(tls.child("certificate"), l.TLS.Certificate, isPath)
 	d.one(tls.child("key"), l.TLS.Key, isPath)
-	d.one(auth.child("file"), l.Auth.File, isPath)
-	d.one(auth.child("dovecot"), l.Auth.Dovecot, isPath)
+	d.one(tls.child("client_ca"), l.TLS.ClientCA, isPath)
+	d.auth(auth, l.Auth)
 	if (l.TLS.Certificate == "") != (l.TLS.Key == "") {
 		d.wrong(tls, map[string]any{}, "must have both certificate and key")
 	}
-	if l.Mode == "submissions" && l.TLS == (TLS{}) {
-		d.wrong(p.child("mode"), l.Mode, "needs tls with certificate and key")
+	if l.TLS.ClientCA != "" && l.TLS.Certificate == "" {
+		d.wrong(tls, map[string]any{}, "has client_ca, so it must have certificate and key")
 	}
-	if l.Auth.File != "" && l.Auth.Dovecot != "" {
-		d.wrong(auth, map[string]any{}, "must have file or dovecot, not both")
+	switch {
+	case l.Mode == "submissions" && l.TLS.Certificate == "":
+		d.wrong(p.child("mode"), l.Mode, "needs tls with certificate and key")
+	case l.Mode == "local" && isPath(l.Address) != "" && !strings.HasPrefix(l.Address, "systemd:"):
+		d.wrong(p.child("mode"), l.Mode, "needs the path of a Unix socket for its address")
+	case l.Mode == "lmtp" && strings.HasSuffix(l.Address, ":25"):
+		d.wrong(p.child("mode"), l.Mode, "may not be at port 25 (RFC 2033 section 5)")
+	}
+}
+
+func (d *decoder) auth(p place, a Auth) {
+	d.one(p.child("file"), a.File, isPath)
+	d.one(p.child("dovecot"), a.Dovecot, isPath)
+	d.one(p.child("introspection"), a.Introspection, isEndpoint)
+	d.one(p.child("secret_file"), a.Secret, isPath)
+	d.one(p.child("token_key"), a.TokenKey, isPath)
+	switch {
+	case a.File != "" && a.Dovecot != "":
+		d.wrong(p, map[string]any{}, "must have file or dovecot, not both")
+	case a.Introspection != "" && a.TokenKey != "":
+		d.wrong(p, map[string]any{}, "must have introspection or token_key, not both")
+	case a.Secret != "" && a.Introspection == "":
+		d.wrong(p, map[string]any{}, "has secret_file, which is for introspection")
+	case a.TokenKey != "" && (a.TokenIssuer == "" || a.TokenAudience == ""):
+		d.wrong(p, map[string]any{}, "has token_key, so it must have token_issuer and token_audience")
 	}
 }
 
@@ -236,4 +292,57 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // printable refuses control characters: no path or name that can be meant has them.
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// isUser takes the name of a login, or a number.
+func isUser(s string) string {
+	if printable(s) && !strings.ContainsAny(s, ":/ ") {
+		return ""
+	}
+	return "must be the name of a user"
+}
+
+// isDNSList takes a zone of addresses with an optional answer that counts and an optional weight:
+// "zone[=127.0.0.2][*weight]". The last number of the answer may be a range, "[2..9]".
+func isDNSList(s string) string {
+	const allowed = `must be a zone such as "bl.example.org", "bl.example.org*2" or "bl.example.org=127.0.0.[2..9]*-1"`
+	rest, weight, weighted := cutLast(s, "*")
+	if weighted {
+		if n, err := strconv.Atoi(weight); err != nil || n < -100 || n > 100 {
+			return allowed
+		}
+	}
+	zone, answer, answered := strings.Cut(rest, "=")
+	if !validDomain(zone) || answered && !isListAnswer(answer) {
+		return allowed
+	}
+	return ""
+}
+
+func isListAnswer(s string) bool {
+	if head, set, ok := strings.Cut(s, "["); ok {
+		from, to, isRange := strings.Cut(strings.TrimSuffix(set, "]"), "..")
+		a, err1 := strconv.ParseUint(from, 10, 8)
+		b, err2 := strconv.ParseUint(to, 10, 8)
+		if !strings.HasSuffix(set, "]") || !isRange || err1 != nil || err2 != nil || a > b {
+			return false
+		}
+		s = head + from
+	}
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Is4() && a.IsLoopback()
+}
+
+// isEndpoint takes a URL to which a token may be sent: nobody else may read it.
+func isEndpoint(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		return `must be a URL that begins with "https://", without a password`
+	}
+	return ""
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
 }

@@ -40,6 +40,7 @@ type Config struct {
 	Smarthost Smarthost `toml:"smarthost"`
 	Relay     Relay     `toml:"relay"`
 	Local     Local     `toml:"local"`
+	Smtpd     Smtpd     `toml:"smtpd"`
 	Listen    []Listen  `toml:"listen"`
 	Queue     Queue     `toml:"queue"`
 }
@@ -63,10 +64,41 @@ type Local struct {
 	Root    string `toml:"root"`    // where mail for root, postmaster and MAILER-DAEMON goes; "": root's mailbox
 }
 
+// Smtpd is what all sessions of the server have in common: its limits, and whom it trusts with what. A rate of 0 is
+// no limit. "trusted" is clients in Relay.Networks and those who have logged in.
+type Smtpd struct {
+	User string `toml:"user"` // whom smtpd becomes when root has started it
+
+	Sessions           int           `toml:"sessions"`             // at once
+	ClientSessions     int           `toml:"client_sessions"`      // at once from one client
+	ClientConnections  int           `toml:"client_connections"`   // from one client within a minute
+	ClientMessages     int           `toml:"client_messages"`      // from one client within a minute
+	ClientRecipients   int           `toml:"client_recipients"`    // from one client within a minute
+	ClientAuthFailures int           `toml:"client_auth_failures"` // from one client within an hour
+	Recipients         int           `toml:"recipients"`           // of one message
+	Timeout            time.Duration `toml:"timeout"`              // for a client's next command
+	SessionTime        time.Duration `toml:"session_time"`         // for a whole session
+	GreetingDelay      time.Duration `toml:"greeting_delay"`       // before the greeting, in which a client must be silent
+
+	Vrfy string `toml:"vrfy"` // for whom: "all", "trusted", "off"
+	Expn string `toml:"expn"`
+	Etrn string `toml:"etrn"`
+
+	Access        string   `toml:"access"`        // access table in Sendmail's syntax; one that is missing is empty
+	Helo          string   `toml:"helo"`          // what a stranger's HELO must be: "any", "valid", "known"
+	ReverseName   string   `toml:"reverse_name"`  // what a stranger's address must have: "any", "some", "match"
+	DNSLists      []string `toml:"dns_lists"`     // "zone", "zone*weight", "zone=127.0.0.2*weight"
+	DNSScore      int      `toml:"dns_score"`     // a client with so much weight is refused
+	SenderLogins  string   `toml:"sender_logins"` // table of the senders that a login may use; "": all
+	AskNextHop    bool     `toml:"ask_next_hop"`  // whether the host of a relay domain knows a recipient
+	ProxyNetworks []string `toml:"proxies"`       // clients that begin with a PROXY header
+	XClient       []string `toml:"xclient"`       // clients that may use XCLIENT
+}
+
 // Listen is one address at which smtpd listens.
 type Listen struct {
 	Address string `toml:"address"` // "host:port", "/path", "systemd:NAME"
-	Mode    string `toml:"mode"`    // "smtp", "submission", "submissions", "lmtp"
+	Mode    string `toml:"mode"`    // "smtp", "submission", "submissions", "lmtp", "local"
 	TLS     TLS    `toml:"tls"`
 	Auth    Auth   `toml:"auth"`
 }
@@ -75,13 +107,19 @@ type Listen struct {
 type TLS struct {
 	Certificate string `toml:"certificate"`
 	Key         string `toml:"key"`
+	ClientCA    string `toml:"client_ca"` // PEM file of those whose certificates of clients are a login
 }
 
-// Auth says who checks passwords: a file of ours or Dovecot's authentication socket. The zero value means that
-// no one may log in.
+// Auth says who checks passwords: a file of ours or Dovecot's authentication socket; and who checks tokens of OAuth:
+// an introspection endpoint (RFC 7662) or a public key (RFC 7519). The zero value means that no one may log in.
 type Auth struct {
-	File    string `toml:"file"`
-	Dovecot string `toml:"dovecot"`
+	File          string `toml:"file"`
+	Dovecot       string `toml:"dovecot"`
+	Introspection string `toml:"introspection"` // URL
+	Secret        string `toml:"secret_file"`   // what we show the endpoint, "user:password" or a bearer token
+	TokenKey      string `toml:"token_key"`     // PEM file
+	TokenIssuer   string `toml:"token_issuer"`
+	TokenAudience string `toml:"token_audience"`
 }
 
 // Queue is the retry schedule and its limits.
@@ -108,6 +146,22 @@ func Default() Config {
 		MailqFormat:      "sendmail",
 		Relay:            Relay{Networks: []string{"127.0.0.0/8", "::1"}},
 		Local:            Local{Mailbox: "mbox:/var/mail/{user}"},
+		Smtpd: Smtpd{
+			User:               "postrider",
+			Sessions:           1000,
+			ClientSessions:     50,
+			ClientAuthFailures: 20,
+			Recipients:         1000,
+			Timeout:            5 * time.Minute,
+			SessionTime:        2 * time.Hour,
+			Vrfy:               "trusted",
+			Expn:               "trusted",
+			Etrn:               "trusted",
+			Access:             "/etc/mail/access",
+			Helo:               "valid",
+			ReverseName:        "any",
+			DNSScore:           1,
+		},
 		Queue: Queue{
 			RetryMin:        5 * time.Minute,
 			RetryMax:        4 * time.Hour,

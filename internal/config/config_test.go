@@ -105,6 +105,30 @@ dovecot = "/run/dovecot/auth-client"
 [[listen]]
 address = "systemd:smtp"
 mode = "lmtp"
+[smtpd]
+user = "mail"
+sessions = 100
+client_sessions = 1
+client_connections = 2
+client_messages = 3
+client_recipients = 4
+client_auth_failures = 5
+recipients = 200
+timeout = "1m"
+session_time = "30m"
+greeting_delay = "2s"
+vrfy = "all"
+expn = "off"
+etrn = "all"
+access = "/a"
+helo = "known"
+reverse_name = "match"
+dns_lists = ["bl.example*2", "wl.example=127.0.0.[2..9]*-1"]
+dns_score = 3
+sender_logins = "/l"
+ask_next_hop = true
+proxies = ["192.0.2.9"]
+xclient = ["127.0.0.1"]
 [queue]
 retry_min = "90s"
 retry_max = "1h30m"
@@ -127,6 +151,11 @@ func TestEverything(t *testing.T) {
 		Smarthost: Smarthost{URL: "submission://me%40example.com@smtp.example.com", PasswordFile: "/etc/postrider/secret"},
 		Relay:     Relay{Networks: []string{"192.0.2.0/24", "2001:db8::/32", "192.0.2.1"}, Domains: []string{"example.com"}},
 		Local:     Local{Mailbox: "maildir:{home}/Maildir", Root: "admin@example.org"},
+		Smtpd: Smtpd{User: "mail", Sessions: 100, ClientSessions: 1, ClientConnections: 2, ClientMessages: 3, ClientRecipients: 4,
+			ClientAuthFailures: 5, Recipients: 200, Timeout: time.Minute, SessionTime: 30 * time.Minute, GreetingDelay: 2 * time.Second,
+			Vrfy: "all", Expn: "off", Etrn: "all", Access: "/a", Helo: "known", ReverseName: "match",
+			DNSLists: []string{"bl.example*2", "wl.example=127.0.0.[2..9]*-1"}, DNSScore: 3, SenderLogins: "/l", AskNextHop: true,
+			ProxyNetworks: []string{"192.0.2.9"}, XClient: []string{"127.0.0.1"}},
 		Listen: []Listen{
 			{Address: ":25", Mode: "smtp", TLS: TLS{Certificate: "/c", Key: "/k"}},
 			{Address: "[::1]:587", Mode: "submission", Auth: Auth{Dovecot: "/run/dovecot/auth-client"}},

@@ -126,6 +126,12 @@ func (d *decoder) value(into reflect.Value, v any, at place) {
 			d.wrong(at, v, "must be a whole number")
 		}
 		*target = int(n)
+	case *bool:
+		b, ok := v.(bool)
+		if !ok {
+			d.wrong(at, v, "must be true or false")
+		}
+		*target = b
 	case *Bytes:
 		d.bytes(target, v, at)
 	case *time.Duration:

@@ -40,6 +40,8 @@ func format(v reflect.Value) string {
 		return quote(formatDuration(x))
 	case int:
 		return strconv.Itoa(x)
+	case bool:
+		return strconv.FormatBool(x)
 	}
 	var parts []string
 	if v.Kind() == reflect.Slice {

@@ -30,6 +30,7 @@ func (c Config) CheckFiles() (errs []error) {
 		name := "listen " + strconv.Itoa(i+1) + " "
 		secret(name+"tls.key", l.TLS.Key)
 		secret(name+"auth.file", l.Auth.File)
+		secret(name+"auth.secret_file", l.Auth.Secret)
 	}
 	return errs
 }
