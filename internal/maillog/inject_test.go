@@ -34,17 +34,27 @@ func call(l *Logger, name string, n int, s string) bool {
 	m := reflect.ValueOf(l).MethodByName(name)
 	args := make([]reflect.Value, m.Type().NumIn())
 	strs := 0
-	for i := range args {
-		args[i] = reflect.New(m.Type().In(i)).Elem()
-		switch args[i].Kind() {
+	fill := func(v reflect.Value) {
+		switch v.Kind() {
 		case reflect.String:
-			args[i].SetString("v")
+			v.SetString("v")
 			if strs == n {
-				args[i].SetString(s)
+				v.SetString(s)
 			}
 			strs++
 		case reflect.Int, reflect.Int64:
-			args[i].SetInt(3)
+			v.SetInt(3)
+		case reflect.Bool:
+			v.SetBool(true)
+		}
+	}
+	for i := range args {
+		if args[i] = reflect.New(m.Type().In(i)).Elem(); args[i].Kind() != reflect.Struct {
+			fill(args[i])
+			continue
+		}
+		for j := range args[i].NumField() {
+			fill(args[i].Field(j))
 		}
 	}
 	m.Call(args)
