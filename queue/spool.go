@@ -30,6 +30,7 @@ type Spool struct {
 	now      func() time.Time
 	noCreate bool
 	syncs    syncGroup
+	room     room
 }
 
 // The directories of a spool. hostsDir comes last: it is there when all are.

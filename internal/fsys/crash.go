@@ -39,6 +39,7 @@ type Crash struct {
 
 	mu      sync.Mutex
 	dirs    map[string]*crashDir
+	space   Space
 	pending []nameChange // changes of names that no SyncDir has covered, oldest first
 	nextIno uint64
 	left    int // operations until the power goes; <0: no limit
@@ -68,7 +69,7 @@ type nameChange struct {
 
 // NewCrash makes an empty file system with the given directories.
 func NewCrash(dirs ...string) *Crash {
-	c := &Crash{dirs: map[string]*crashDir{}, left: -1}
+	c := &Crash{dirs: map[string]*crashDir{}, left: -1, space: Space{Bytes: Unlimited, Files: Unlimited}}
 	for _, d := range dirs {
 		c.dirs[path.Clean(d)] = newCrashDir()
 	}
@@ -104,7 +105,7 @@ func (c *Crash) Reboot(how Survival, rnd *rand.Rand) *Crash {
 			c.apply(ch)
 		}
 	}
-	next := &Crash{Now: c.Now, dirs: map[string]*crashDir{}, nextIno: c.nextIno, left: -1}
+	next := &Crash{Now: c.Now, dirs: map[string]*crashDir{}, nextIno: c.nextIno, left: -1, space: c.space}
 	copies := map[*inode]*inode{}
 	for _, name := range slices.Sorted(maps.Keys(c.dirs)) {
 		d, nd := c.dirs[name], newCrashDir()
@@ -413,6 +414,23 @@ func (c *Crash) Mkdir(name string) error {
 	}
 	c.dirs[path.Clean(name)] = newCrashDir()
 	return nil
+}
+
+// SetSpace sets what Space tells. Writing uses nothing up.
+func (c *Crash) SetSpace(s Space) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.space = s
+}
+
+// Space implements FS.
+func (c *Crash) Space(name string) (Space, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.step("statfs", name); err != nil {
+		return Space{}, err
+	}
+	return c.space, nil
 }
 
 func (n *inode) info() Info {

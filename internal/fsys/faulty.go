@@ -146,6 +146,14 @@ func (f *Faulty) Mkdir(name string) error {
 	return f.under.Mkdir(name)
 }
 
+// Space implements FS.
+func (f *Faulty) Space(name string) (Space, error) {
+	if err := f.step("statfs", name); err != nil {
+		return Space{}, err
+	}
+	return f.under.Space(name)
+}
+
 type faultyFile struct {
 	File
 	fs   *Faulty

@@ -10,6 +10,7 @@ package fsys
 import (
 	"errors"
 	"io"
+	"math"
 	"time"
 )
 
@@ -41,6 +42,8 @@ type FS interface {
 	Stat(name string) (Info, error)
 	// Mkdir makes a directory of mode 0700.
 	Mkdir(name string) error
+	// Space tells what is free on the file system that holds name. A link is followed.
+	Space(name string) (Space, error)
 }
 
 // File is an open regular file. Sync makes its bytes durable, not its name. Lock takes the exclusive lock that
@@ -75,6 +78,15 @@ type Info struct {
 	UID     uint32
 	Mode    uint32 // permission bits
 }
+
+// Space is what a file system has left. What it does not count is Unlimited.
+type Space struct {
+	Bytes int64 // for users without privileges
+	Files int64 // that can still be made
+}
+
+// Unlimited is more of anything than there is.
+const Unlimited = math.MaxInt64
 
 // Same tells whether two Infos are of one file.
 func (i Info) Same(j Info) bool { return i.Dev == j.Dev && i.Ino == j.Ino }

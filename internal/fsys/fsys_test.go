@@ -179,6 +179,32 @@ func TestLocksBelongToTheFile(t *testing.T) {
 	})
 }
 
+func TestSpaceIsToldOfTheFileSystem(t *testing.T) {
+	both(t, func(t *testing.T, f FS, dir string) {
+		if s, err := f.Space(dir); err != nil || s.Bytes <= 0 || s.Files <= 0 {
+			t.Errorf("%+v %v", s, err)
+		}
+	})
+	c := NewCrash("/d")
+	c.SetSpace(Space{Bytes: 5, Files: 7})
+	f := NewFaulty(c)
+	if s, err := f.Space("/d"); err != nil || s != (Space{Bytes: 5, Files: 7}) {
+		t.Errorf("%+v %v", s, err)
+	}
+	f.FailAt(1, 1, syscall.EIO, nil)
+	if _, err := f.Space("/d"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v", err)
+	}
+	if _, err := (OS{}).Space(t.TempDir() + "/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing directory: %v", err)
+	}
+	for _, p := range [][3]int64{{3, 4096, 12288}, {-1, 4096, 0}, {Unlimited / 2, 4096, Unlimited}, {5, 0, 0}} {
+		if got := times(p[0], p[1]); got != p[2] {
+			t.Errorf("%d blocks of %d bytes: %d", p[0], p[1], got)
+		}
+	}
+}
+
 func TestFaultyFailsTheChosenOperation(t *testing.T) {
 	f := NewFaulty(NewCrash("/d"))
 	put(t, f, "/d/a", "abc")
