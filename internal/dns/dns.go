@@ -1,7 +1,8 @@
-// Package dns answers the two questions that routing of mail asks: which hosts take mail for a domain, and
-// which addresses a host has.
+// Package dns answers the questions that routing of mail asks, which hosts take mail for a domain and which
+// addresses a host has; and those that a server asks about its clients: which names an address has, and what DNS
+// lists say of it.
 //
-// System is the resolver of this machine: /etc/hosts first (addresses only), then the servers of
+// System is the resolver of this machine: /etc/hosts first (addresses and names only), then the servers of
 // /etc/resolv.conf over UDP, and over TCP when an answer is truncated. Zone is a resolver made of zone text,
 // for tests. Both share the reading of answers, so what a test proves of one holds for the other.
 //
@@ -13,6 +14,8 @@
 //   - Names may be given in Unicode; they are asked for in their ASCII form (IDNA). A name for MX is always
 //     absolute. A name for Addrs that has a single label and no final dot is completed from the search list.
 //   - localhost and all below it are the loopback addresses, whatever anybody says (RFC 6761 section 6.3).
+//   - A name that an address has is what the address's owner says of itself. Who believes it asks for the name's
+//     addresses first.
 package dns
 
 import (
@@ -29,7 +32,10 @@ import (
 const (
 	MaxMX    = 100
 	MaxAddrs = 100
-	maxAlias = 8 // CNAME records followed for one question
+	maxNames = 10
+	maxTexts = 10
+	maxText  = 4096 // bytes of one TXT record
+	maxAlias = 8    // CNAME records followed for one question
 )
 
 // ErrNotFound says that a name does not exist or has no record of the type asked for.
@@ -41,13 +47,28 @@ type MX struct {
 	Pref uint16
 }
 
-// Resolver answers the questions of routing. Its errors are *status.Status: permanent and wrapping
+// Resolver answers the questions of routing and of a server. Its errors are *status.Status: permanent and wrapping
 // ErrNotFound when a server says that there is none, temporary otherwise.
 type Resolver interface {
 	// MX returns the mail exchangers of domain, best preference first.
 	MX(ctx context.Context, domain string) ([]MX, error)
 	// Addrs returns the addresses of host, which may be an address itself.
 	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
+	Lookup
+}
+
+// Lookup is what a server asks about its clients.
+type Lookup interface {
+	// KnownNames returns the names that the hosts file gives to addr. It asks nobody and does not wait.
+	KnownNames(addr netip.Addr) []string
+	// Names returns the names of addr: those of the hosts file, or else those that its PTR records say it has.
+	Names(ctx context.Context, addr netip.Addr) ([]string, error)
+	// A returns the IPv4 addresses that the DNS has for name, which is absolute. It is for DNS lists, so the hosts
+	// file is not looked at.
+	A(ctx context.Context, name string) ([]netip.Addr, error)
+	// TXT returns the texts of name, which is absolute; the strings of one record are one text. They are bytes as
+	// somebody else wrote them.
+	TXT(ctx context.Context, name string) ([]string, error)
 }
 
 // notFound is the permanent outcome of a lookup (RFC 3463: X.1.2, bad destination system address).

@@ -84,23 +84,36 @@ func searchList(values []string) []string {
 	return list
 }
 
-// parseHosts reads a hosts(5) file: name (lower case, no final dot) to addresses. Lines that are none are
-// ignored.
-func parseHosts(text []byte) map[string][]netip.Addr {
-	hosts := map[string][]netip.Addr{}
+// hostsFile is what hosts(5) says. Names are in lower case and without a final dot.
+type hostsFile struct {
+	addrs map[string][]netip.Addr
+	names map[netip.Addr][]string
+}
+
+// parseHosts reads a hosts(5) file. Lines that are none are ignored.
+func parseHosts(text []byte) *hostsFile {
+	hosts := &hostsFile{addrs: map[string][]netip.Addr{}, names: map[netip.Addr][]string{}}
 	for line := range lines(text, "#") {
 		ip, err := netip.ParseAddr(line[0])
 		if err != nil {
 			continue
 		}
 		for _, name := range line[1:] {
-			name = strings.ToLower(strings.TrimSuffix(name, "."))
-			if plainName(name) && len(hosts[name]) < MaxAddrs {
-				hosts[name] = append(hosts[name], ip.Unmap())
+			if name = strings.ToLower(strings.TrimSuffix(name, ".")); plainName(name) {
+				hosts.add(name, ip.Unmap())
 			}
 		}
 	}
 	return hosts
+}
+
+func (h *hostsFile) add(name string, ip netip.Addr) {
+	if len(h.addrs[name]) < MaxAddrs {
+		h.addrs[name] = append(h.addrs[name], ip)
+	}
+	if len(h.names[ip]) < maxNames {
+		h.names[ip] = append(h.names[ip], name)
+	}
 }
 
 // lines yields the fields of each line that has any; a byte of comment starts a comment.

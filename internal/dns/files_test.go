@@ -39,8 +39,15 @@ func TestParseHosts(t *testing.T) {
 	for name, want := range map[string]string{
 		"localhost": "[127.0.0.1]", "mail.example": "[192.0.2.1]", "mail": "[192.0.2.1 2001:db8::1]", "an": "[]", "a/b": "[]",
 	} {
-		if got := fmt.Sprint(hosts[name]); got != want {
+		if got := fmt.Sprint(hosts.addrs[name]); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	for addr, want := range map[string]string{
+		"127.0.0.1": "[localhost]", "192.0.2.1": "[mail.example mail]", "2001:db8::1": "[mail]", "192.0.2.2": "[]", "192.0.2.3": "[]",
+	} {
+		if got := fmt.Sprint(hosts.names[netip.MustParseAddr(addr)]); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
 	}
 }
@@ -112,7 +119,13 @@ func FuzzParseHosts(f *testing.F) {
 	f.Add([]byte("127.0.0.1 localhost # me\n::1 ip6-localhost\n"))
 	f.Add([]byte("fe80::1%lo a b\r\n\xff\xfe c"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for name, addrs := range parseHosts(text) {
+		hosts := parseHosts(text)
+		for addr, names := range hosts.names {
+			if len(names) == 0 || len(names) > maxNames {
+				t.Fatalf("%v: %q", addr, names)
+			}
+		}
+		for name, addrs := range hosts.addrs {
 			if !plainName(name) || name != strings.ToLower(name) || len(addrs) == 0 || len(addrs) > MaxAddrs {
 				t.Fatalf("%q: %v", name, addrs)
 			}

@@ -21,8 +21,8 @@ type asker interface {
 // resolver is a Resolver over an asker.
 type resolver struct {
 	asker
-	hosts  func(name string) []netip.Addr // what /etc/hosts says; may be nil
-	search func() []string                // domains that complete a single label; may be nil
+	hosts  func() *hostsFile // what /etc/hosts says; may be nil
+	search func() []string   // domains that complete a single label; may be nil
 }
 
 func (r *resolver) MX(ctx context.Context, domain string) ([]MX, error) {
@@ -74,7 +74,7 @@ func (r *resolver) Addrs(ctx context.Context, host string) ([]netip.Addr, error)
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
 	}
 	if r.hosts != nil {
-		if list := r.hosts(name); len(list) > 0 {
+		if list := r.hosts().addrs[name]; len(list) > 0 {
 			return list, nil
 		}
 	}

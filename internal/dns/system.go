@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -21,7 +20,7 @@ func System() (Resolver, error) {
 }
 
 func system(hostsPath, confPath string) (Resolver, error) {
-	hosts := &watched[map[string][]netip.Addr]{path: hostsPath, parse: parseHosts}
+	hosts := &watched[*hostsFile]{path: hostsPath, parse: parseHosts}
 	conf := &watched[resolvConf]{path: confPath, parse: parseResolvConf}
 	if err := hosts.load(); err != nil {
 		return nil, fmt.Errorf("cannot read the hosts file: %w", err)
@@ -31,7 +30,7 @@ func system(hostsPath, confPath string) (Resolver, error) {
 	}
 	return &resolver{
 		asker:  &servers{conf: conf.get},
-		hosts:  func(name string) []netip.Addr { return hosts.get()[name] },
+		hosts:  hosts.get,
 		search: func() []string { return conf.get().search },
 	}, nil
 }
