@@ -76,10 +76,17 @@ type Envelope struct {
 	User    string // that user's name
 	Client  string // who handed it over by SMTP, "name[address]"
 	Proto   string // how it came: "local", "ESMTP", ...
+	Login   string // who had logged in there
 	Auth    string // AUTH parameter (RFC 4954 section 5) in xtext
 	Tag     string // the submitter's tag for log lines
 	NoAlias bool   // no recipient's aliases are expanded
-	extra   []string
+
+	By       time.Time // deadline of the delivery (RFC 2852); zero: none
+	ByNotify bool      // after it the sender is told (mode N), else the message is returned (mode R)
+	ByTrace  bool      // the sender hears when the message is passed on
+	Release  time.Time // no attempt before (RFC 4865); zero: at once
+
+	extra []string
 }
 
 // Traits are what the writer saw of a message while it passed.
@@ -148,7 +155,8 @@ func (e *Envelope) fields() []field {
 	return []field{
 		{"uid", uid}, {"user", e.User}, {"client", e.Client}, {"proto", e.Proto}, {"auth", e.Auth},
 		{"tag", e.Tag}, {"body", e.Body}, {"utf8", yes(e.UTF8)}, {"ret", e.Ret}, {"envid", e.EnvID},
-		{"noalias", yes(e.NoAlias)},
+		{"noalias", yes(e.NoAlias)}, {"login", e.Login}, {"by", timeValue(e.By)}, {"bynotify", yes(e.ByNotify)},
+		{"bytrace", yes(e.ByTrace)}, {"release", timeValue(e.Release)},
 	}
 }
 
@@ -158,6 +166,14 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return ""
+}
+
+// timeValue is the value of a field that is there unless the time is zero.
+func timeValue(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return string(appendTime(nil, t))
 }
 
 var errEnvelope = errors.New("not a queue file's envelope")
@@ -225,49 +241,70 @@ func (e *Envelope) set(t *Traits, seen *seenFields, name, value, line string) bo
 		e.Sender, ok = readWord(value)
 		return ok
 	}
-	to := e.stringField(name)
-	if to == nil && name != "uid" && name != "utf8" && name != "noalias" {
+	to := e.optional(name)
+	if to == nil {
 		e.extra = append(e.extra, line)
 		return true
 	}
 	word, ok := readWord(value)
-	if !ok {
-		return false
-	}
-	switch {
-	case to != nil:
-		*to = word
-	case name == "uid":
-		uid, err := strconv.Atoi(word)
-		e.UID, ok = uid, err == nil
-	case name == "utf8":
-		e.UTF8 = word == "yes"
-	default:
-		e.NoAlias = word == "yes"
-	}
-	return ok
+	return ok && read(to, word)
 }
 
-func (e *Envelope) stringField(name string) *string {
+// optional is where an optional field's value belongs; nil when its name is unknown.
+func (e *Envelope) optional(name string) any {
 	switch name {
+	case "uid":
+		return &e.UID
 	case "user":
 		return &e.User
 	case "client":
 		return &e.Client
 	case "proto":
 		return &e.Proto
+	case "login":
+		return &e.Login
 	case "auth":
 		return &e.Auth
 	case "tag":
 		return &e.Tag
 	case "body":
 		return &e.Body
+	case "utf8":
+		return &e.UTF8
 	case "ret":
 		return &e.Ret
 	case "envid":
 		return &e.EnvID
+	case "noalias":
+		return &e.NoAlias
+	case "by":
+		return &e.By
+	case "bynotify":
+		return &e.ByNotify
+	case "bytrace":
+		return &e.ByTrace
+	case "release":
+		return &e.Release
 	}
 	return nil
+}
+
+// read brings a field's value where it belongs; false when it is none.
+func read(to any, word string) (ok bool) {
+	switch to := to.(type) {
+	case *string:
+		*to, ok = word, true
+	case *bool:
+		*to, ok = word == "yes", true
+	case *time.Time:
+		if *to, ok = parseTime(word); to.IsZero() {
+			*to = time.Time{}
+		}
+	case *int:
+		n, err := strconv.Atoi(word)
+		*to, ok = n, err == nil
+	}
+	return ok
 }
 
 func (e *Envelope) addRcpt(value string) bool {

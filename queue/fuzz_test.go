@@ -12,6 +12,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Add(appendEnvelope(nil, &e))
 	f.Add([]byte("version: 1\nmeasured: 8bit=true\narrival: 1.0\nsender: \\\nx: y\nrcpt: a notify=NEVER orcpt=rfc822;a\n\nbody"))
 	f.Add([]byte("version: 1\nmeasured: 8bit=true\narrival: 1.0\nsender: \\\nnoalias: yes\nrcpt: a noalias=yes\nrcpt: b noalias=no\n\n"))
+	f.Add([]byte("version: 1\nmeasured: 8bit=true\narrival: 1.0\nsender: \\\nlogin: bob\nby: 1795514014.5\nbynotify: yes\nbytrace: no\nrelease: -62135596800.0\nrcpt: a\n\n"))
 	f.Add([]byte("version: 1\n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, _, n, err := parseEnvelope(b)

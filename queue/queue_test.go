@@ -144,6 +144,7 @@ func TestEnvelopeComesBackAsItWas(t *testing.T) {
 		Arrival: testTime.Add(123456 * time.Microsecond), Sender: `"a \" b
 c"@x.test`, UID: 1000, User: "al ice", Client: "x[192.0.2.1]", Proto: "ESMTP",
 		Ret: "HDRS", EnvID: "a+20b", Body: "8BITMIME", UTF8: true, Auth: "<>", Tag: "cron\n", NoAlias: true,
+		Login: "al ice@x.test", By: testTime.Add(90 * time.Minute), ByNotify: true, ByTrace: true, Release: testTime.Add(time.Hour + time.Microsecond),
 		Rcpts: []Rcpt{
 			{Address: "bob@r.test", ORcpt: "rfc822;bob+40x", Notify: NotifySuccess | NotifyDelay},
 			{Address: "\"x y\"@r.test", Notify: NotifyNever},
@@ -156,7 +157,9 @@ c"@x.test`, UID: 1000, User: "al ice", Client: "x[192.0.2.1]", Proto: "ESMTP",
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Envelope.Arrival = m.Envelope.Arrival.UTC()
+	for _, at := range []*time.Time{&m.Envelope.Arrival, &m.Envelope.By, &m.Envelope.Release} {
+		*at = at.UTC()
+	}
 	if !reflect.DeepEqual(m.Envelope, e) {
 		t.Errorf("got  %+v\nwant %+v", m.Envelope, e)
 	}
