@@ -2,6 +2,7 @@ package submit
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"postrider/internal/status"
@@ -29,6 +30,9 @@ func newInput(src io.Reader, dots bool) *input {
 func (in *input) failure() error {
 	if in.err == nil || in.err == io.EOF {
 		return nil
+	}
+	if st := (*status.Status)(nil); errors.As(in.err, &st) {
+		return st
 	}
 	return status.Fail("submit.read", status.ExitIOErr, "cannot read the message", in.err)
 }

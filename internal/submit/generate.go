@@ -28,7 +28,11 @@ const maxName = 256
 // writeHeader writes the header in its final form, with the empty line. Received comes first and what was missing
 // last, so that the caller's own fields stay together as they were.
 func (s *submission) writeHeader(w *writer, id string) {
-	w.writeString(s.trace(id))
+	trace := s.Trace
+	if trace == nil {
+		trace = s.trace
+	}
+	w.writeString(trace(id))
 	if s.Gateway {
 		s.header.inserts = nil
 	}

@@ -9,16 +9,24 @@ import (
 	"postrider/internal/status"
 )
 
-// setSender finds the reverse-path: what -f says, or the user.
-func (s *submission) setSender() error {
+// setSender finds the reverse-path: the envelope's, what -f says, or the user.
+func (s *submission) setSender() (err error) {
+	if e := s.Envelope; e != nil {
+		if e.Sender == "" {
+			return nil
+		}
+		if s.sender, err = address.Parse(e.Sender); err != nil {
+			return badSender(e.Sender, err)
+		}
+		return nil
+	}
 	a := s.User.address()
 	if s.From != nil {
-		var err error
 		if a, err = parseSender(*s.From); err != nil {
 			return badSender(*s.From, err)
 		}
 	}
-	a, err := complete(a, s.Origin)
+	a, err = complete(a, s.Origin)
 	if err != nil {
 		return badSender(a.String(), err)
 	}

@@ -44,6 +44,13 @@ type Options struct {
 	Tag     string       // -L
 	Hops    int          // -h: hops already made; the Received fields count when they are more
 
+	// Envelope is the envelope that SMTP gave: no recipient and no sender is taken from the fields above or from the
+	// header. It is stored as it is, but that UTF8 is set where the header needs it. nil: it is made of the fields
+	// above.
+	Envelope *queue.Envelope
+	// Trace is the Received field that stands first, with its CRLF. nil: that of a local submission.
+	Trace func(id string) string
+
 	// ReceivedProto and ReceivedHost are -p: how and from where the message came before. What is not fit for a
 	// Received field is left out.
 	ReceivedProto, ReceivedHost string
@@ -92,7 +99,8 @@ type BadRcpt struct {
 // returns the message for it. An operand that is bad refuses the message. When there is an error
 // nothing is left in the spool and the error is a *status.Status with the exit status of sendmail: 64 for
 // recipients, 65 for a header over the cap, 69 for a message too large or with too many hops, 74 when in fails,
-// 75 when the spool does. Not all of in need be read then.
+// 75 when the spool does. An error of in that is a *status.Status itself is returned as that. Not all of in need be
+// read then.
 func Submit(in io.Reader, sp Spool, o Options) (Result, error) {
 	s := &submission{Options: o, in: newInput(in, !o.IgnoreDots), now: time.Now()}
 	if o.Now != nil {
@@ -123,15 +131,8 @@ type submission struct {
 
 // prepare finds out all that the envelope and the header need. The body is still unread after it.
 func (s *submission) prepare() error {
-	if err := s.setSender(); err != nil {
+	if err := s.setEnvelope(); err != nil {
 		return err
-	}
-	s.rcpts = newRecipients(s.Origin, s.IsLocal)
-	if err := s.rcpts.addOperands(s.Recipients); err != nil {
-		return err
-	}
-	if !s.Extract && len(s.rcpts.list) == 0 {
-		return refuse("Recipient addresses must be specified on the command line or via the -t option")
 	}
 	if err := s.header.read(s.in); err != nil {
 		return err
@@ -142,16 +143,31 @@ func (s *submission) prepare() error {
 	if hops := max(s.Hops, s.header.received); s.HopLimit > 0 && hops > s.HopLimit {
 		return status.New("submit.hops", 554, status.Code{5, 4, 6}, "too many hops", nil)
 	}
-	if err := s.header.parse(s.extract); err != nil {
+	if err := s.header.parse(s.extract); err != nil || s.Envelope != nil {
 		return err
 	}
 	return s.rcpts.check()
 }
 
+// setEnvelope finds what is known of sender and recipients before the header is read.
+func (s *submission) setEnvelope() error {
+	if err := s.setSender(); err != nil || s.Envelope != nil {
+		return err
+	}
+	s.rcpts = newRecipients(s.Origin, s.IsLocal)
+	if err := s.rcpts.addOperands(s.Recipients); err != nil {
+		return err
+	}
+	if !s.Extract && len(s.rcpts.list) == 0 {
+		return refuse("Recipient addresses must be specified on the command line or via the -t option")
+	}
+	return nil
+}
+
 // extract takes the recipients of one field when -t asks for them.
 func (s *submission) extract(f field, list addressList) error {
 	resent := s.header.reseen != 0
-	if !s.Extract || f.role&isRcpt == 0 || resent != (f.role&isResent != 0) {
+	if !s.Extract || s.Envelope != nil || f.role&isRcpt == 0 || resent != (f.role&isResent != 0) {
 		return nil
 	}
 	if list.err != nil {
@@ -161,6 +177,11 @@ func (s *submission) extract(f field, list addressList) error {
 }
 
 func (s *submission) envelope() queue.Envelope {
+	if s.Envelope != nil {
+		e := *s.Envelope
+		e.UTF8 = e.UTF8 || s.header.utf8
+		return e
+	}
 	s.rcpts.appendBad()
 	for i := range s.rcpts.list {
 		s.rcpts.list[i].Notify = s.Notify
