@@ -32,6 +32,8 @@ var layers = map[string]layer{
 	"internal/maillog": {1, nil},
 	"queue":            {1, []string{"golang.org/x/sys"}}, // inotify
 	"compat":           {1, nil},
+	"aliases":          {1, nil},
+	"internal/access":  {1, nil},
 	"internal/mailbox": {1, []string{"golang.org/x/sys"}},
 	"internal/dns":     {1, []string{"github.com/miekg/dns"}},
 
@@ -41,18 +43,25 @@ var layers = map[string]layer{
 	"internal/route":  {2, nil},
 	"internal/dsn":    {2, []string{"github.com/emersion/go-message"}},
 	"internal/local":  {2, nil},
+	"internal/auth":   {2, []string{"github.com/emersion/go-sasl", "github.com/xdg-go/scram", "golang.org/x/crypto"}},
+	"internal/smtpd":  {2, nil},
 
 	"internal/queuerun": {3, nil},
+	"internal/policy":   {3, nil},
 
 	"internal/demo": {4, []string{"github.com/emersion/go-smtp"}},
 	"cmd/sendmail":  {4, nil},
 	"cmd/mailq":     {4, []string{"github.com/urfave/cli/v2"}},
 	"cmd/queuerun":  {4, []string{"github.com/urfave/cli/v2"}},
+	"cmd/smtpd":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/sys"}},
 	"cmd/postrider": {4, []string{"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys", "github.com/BurntSushi/toml"}},
 }
 
 // sideways are edges within a layer.
-var sideways = []string{}
+var sideways = []string{
+	"internal/smtpd internal/auth",   // who a client is
+	"internal/smtpd internal/submit", // what completes the header of a submission
+}
 
 type goPackage struct {
 	ImportPath string

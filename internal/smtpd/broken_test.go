@@ -1,0 +1,258 @@
+package smtpd
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postrider/queue"
+)
+
+// brokenScript is a session in pieces; a client breaks off behind each of them.
+var brokenScript = []string{
+	"", "EH", "LO x.example\r\n", "MAIL FROM:<a@b.example>\r\n", "RCPT TO:<joe@here.example>\r\n", "DATA\r\n", "Subject: x\r\n",
+	"\r\nte", "xt\r\n", ".", "\r", "\n", "MAIL FROM:<>\r\nRCPT TO:<joe@here.example>\r\n", "BDAT 10\r\n", "01234", "56789", "BDAT 4 LA", "ST\r\n", "ab\r\n",
+	"AUTH PLAIN\r\n", "AGpvZQBz", "ZWNyZXQ=\r\n", "VRFY joe\r\n", "QUIT", "\r\n",
+}
+
+// Clients that break off at every step, many at a time, leave neither goroutines nor drafts nor half a message, and every
+// message that was acknowledged is in the spool, once.
+func TestSessionsThatBreakOff(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, mode := range []Mode{MTA, Local} {
+		policy := &testPolicy{trusted: true}
+		s, spool := testServer(t, policy)
+		port := &Port{Auth: testAuth{clear: true}, Mode: mode}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var served, clients sync.WaitGroup
+		served.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				served.Go(func() { s.Serve(context.Background(), c, port) })
+			}
+		})
+		var acked counter
+		for i := range 200 {
+			clients.Go(func() { acked.add(breakOff(t, l.Addr().String(), i%(len(brokenScript)+1), i%3 == 0)) })
+		}
+		clients.Wait()
+		l.Close()
+		served.Wait()
+		if n, err := spool.Count(queue.New); err != nil || n < acked.n || n > 400 {
+			t.Errorf("mode %d: %d messages, %d acknowledged, %v", mode, n, acked.n, err)
+		}
+		if tmp, err := os.ReadDir(spool.Root() + "/tmp"); err != nil || len(tmp) > 0 {
+			t.Errorf("mode %d: left in tmp: %v %v", mode, tmp, err)
+		}
+		if policy.now != 0 || s.Stats.Sessions.Load() != 0 {
+			t.Errorf("mode %d: %d clients, %d sessions left", mode, policy.now, s.Stats.Sessions.Load())
+		}
+	}
+	for range 500 { // goroutines take a moment to be gone
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+}
+
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) add(n int) {
+	c.mu.Lock()
+	c.n += n
+	c.mu.Unlock()
+}
+
+// breakOff says the first pieces of the script and goes, with a reset if it is rude. It tells how many messages it has seen
+// acknowledged.
+func breakOff(t *testing.T, addr string, pieces int, rude bool) int {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	for _, p := range brokenScript[:pieces] {
+		if _, err := io.WriteString(c, p); err != nil {
+			return 0
+		}
+	}
+	if rude {
+		c.(*net.TCPConn).SetLinger(0)
+		return 0
+	}
+	c.(*net.TCPConn).CloseWrite()
+	said, _ := io.ReadAll(c)
+	return strings.Count(string(said), "queued as")
+}
+
+// A session that waits for a command ends when the server goes down; one in a transaction may finish it.
+func TestShutdown(t *testing.T) {
+	s, spool := testServer(t, &testPolicy{})
+	idle, idleDone, stopIdle := connect(t, s, &Port{}, "192.0.2.1:1")
+	busy, busyDone, stopBusy := connect(t, s, &Port{}, "192.0.2.1:1")
+	expect := func(c net.Conn, want string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		if n, err := c.Read(b); err != nil || !strings.HasPrefix(string(b[:n]), want) {
+			t.Fatalf("%q %v", b[:n], err)
+		}
+	}
+	expect(idle, "220 ")
+	stopIdle()
+	expect(idle, "421 4.3.2 mail.here.example is going down\r\n")
+	<-idleDone
+
+	expect(busy, "220 ")
+	for _, step := range [][2]string{{"HELO x.example", "250 "}, {"MAIL FROM:<>", "250 "}, {"RCPT TO:<joe@here.example>", "250 "}, {"DATA", "354 "}} {
+		io.WriteString(busy, step[0]+"\r\n")
+		expect(busy, step[1])
+	}
+	stopBusy()
+	io.WriteString(busy, "x\r\n.\r\n")
+	rest, _ := io.ReadAll(busy)
+	<-busyDone
+	ok, end, _ := strings.Cut(string(rest), "\r\n")
+	if n, err := spool.Count(queue.New); n != 1 || err != nil || !strings.HasPrefix(ok, "250 2.0.0 Ok: queued as ") || !strings.HasPrefix(end, "421 4.3.2 ") {
+		t.Errorf("%d messages, %v, then %q", n, err, rest)
+	}
+}
+
+// A client that says nothing, or hardly anything, is not waited for.
+func TestSlowClients(t *testing.T) {
+	s, spool := testServer(t, &testPolicy{trusted: true})
+	s.Timeout = 50 * time.Millisecond
+	for name, say := range map[string]string{
+		"no command":   "",
+		"half a text":  "HELO x.example\r\nMAIL FROM:<>\r\nRCPT TO:<joe@here.example>\r\nDATA\r\n",
+		"half a chunk": "HELO x.example\r\nMAIL FROM:<>\r\nRCPT TO:<joe@here.example>\r\nBDAT 5 LAST\r\nabc",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, done, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+			io.WriteString(c, say)
+			said, _ := io.ReadAll(c)
+			<-done
+			if !strings.HasSuffix(string(said), "421 4.4.2 mail.here.example timeout: closing connection\r\n") {
+				t.Errorf("%q", said)
+			}
+		})
+	}
+	if n, err := spool.Count(queue.New); n != 0 || err != nil {
+		t.Errorf("%d messages, %v", n, err)
+	}
+}
+
+// A client that sends a text a byte at a time, each within the time for a read, is below the rate that is asked for.
+func TestDrippingText(t *testing.T) {
+	s, _ := testServer(t, &testPolicy{trusted: true})
+	s.Timeout = 200 * time.Millisecond
+	c, done, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+	io.WriteString(c, "HELO x.example\r\nMAIL FROM:<>\r\nRCPT TO:<joe@here.example>\r\nDATA\r\n")
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				io.WriteString(c, "x")
+			}
+		}
+	}()
+	<-done // in the end; without the rule never, and the test would run into its own limit
+	close(stop)
+	said, _ := io.ReadAll(c)
+	if !strings.Contains(string(said), "421 4.4.2 ") {
+		t.Errorf("%q", said)
+	}
+}
+
+// Refused data is swallowed up to a limit, and then the session is over.
+func TestRefusedDataHasALimit(t *testing.T) {
+	defer func(n int64) { maxWaste = n }(maxWaste)
+	maxWaste = 1 << 20
+	for name, begin := range map[string]string{"DATA": "DATA\r\n", "BDAT": "BDAT 1000000000000\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			s, spool := testServer(t, &testPolicy{trusted: true})
+			c, done, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+			go io.Copy(io.Discard, c)
+			io.WriteString(c, "HELO x.example\r\nMAIL FROM:<>\r\nRCPT TO:<joe@here.example>\r\n"+begin)
+			block := []byte(strings.Repeat(strings.Repeat("x", 70)+"\r\n", 1000))
+			sent := 0
+			for sent < 16<<20 {
+				n, err := c.Write(block)
+				if sent += n; err != nil {
+					break
+				}
+			}
+			<-done
+			if n, err := spool.Count(queue.New); sent >= 16<<20 || n != 0 || err != nil {
+				t.Errorf("%d bytes were swallowed, %d messages, %v", sent, n, err)
+			}
+		})
+	}
+}
+
+// An endless command line does not fill memory, and a long one is an error like others.
+func TestLongLines(t *testing.T) {
+	s, _ := testServer(t, &testPolicy{})
+	c, _, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+	io.WriteString(c, "HELO "+strings.Repeat("x", maxCommand)+"\r\nNOOP\r\n"+strings.Repeat("y", maxLine+100)+"\r\nNOOP\r\n"+strings.Repeat("z", 4*largeBlock))
+	said, _ := io.ReadAll(c)
+	want := "220 mail.here.example ESMTP postrider\r\n500 5.5.2 line too long\r\n250 2.0.0 Ok\r\n500 5.5.2 line too long\r\n250 2.0.0 Ok\r\n500 5.5.2 line too long\r\n"
+	if string(said) != want {
+		t.Errorf("%q", said)
+	}
+}
+
+// The greeting waits, and who does not wait for it is turned away.
+func TestGreetingDelay(t *testing.T) {
+	s, _ := testServer(t, &testPolicy{})
+	s.Delay = 100 * time.Millisecond
+	patient, _, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+	b := make([]byte, 100)
+	begin := time.Now()
+	if n, err := patient.Read(b); err != nil || !strings.HasPrefix(string(b[:n]), "220 ") || time.Since(begin) < s.Delay/2 {
+		t.Errorf("%q %v after %v", b[:n], err, time.Since(begin))
+	}
+	s.Delay = time.Minute
+	hasty, _, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+	io.WriteString(hasty, "EHLO x.example\r\n")
+	said, _ := io.ReadAll(hasty)
+	if string(said) != "554 mail.here.example you have to wait for the greeting\r\n" {
+		t.Errorf("%q", said)
+	}
+}
+
+// A handshake that never comes ends a session as well.
+func TestHandshakeTimeout(t *testing.T) {
+	s, _ := testServer(t, &testPolicy{})
+	s.Timeout = 50 * time.Millisecond
+	c, done, _ := connect(t, s, &Port{Implicit: true, TLS: &tls.Config{Certificates: []tls.Certificate{testPair()}}}, "192.0.2.1:1")
+	<-done
+	if said, _ := io.ReadAll(c); len(said) > 0 && said[0] == '2' {
+		t.Errorf("%q", said)
+	}
+	if s.Stats.TLSFailures.Load() != 1 {
+		t.Error("not counted")
+	}
+}

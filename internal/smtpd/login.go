@@ -1,0 +1,160 @@
+package smtpd
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"postrider/internal/auth"
+	"postrider/internal/status"
+)
+
+// channel is the connection as those see it who check logins.
+func (s *Session) channel() auth.Channel {
+	ch := auth.Channel{TLS: s.client.TLS, Trusted: s.client.Trusted}
+	if s.client.Addr.IsValid() {
+		ch.Remote = s.client.Addr.String()
+	}
+	if a := s.conn.LocalAddr(); a != nil {
+		ch.Local = a.String()
+	}
+	return ch
+}
+
+// mechanisms are the ways to log in that are offered now.
+func (s *Session) mechanisms() []string {
+	if s.port.Auth == nil {
+		return nil
+	}
+	return s.port.Auth.Mechanisms(s.channel())
+}
+
+// auth is AUTH (RFC 4954 section 4).
+func (s *Session) auth(args string) {
+	name, initial, given := strings.Cut(args, " ")
+	mechanism := strings.ToUpper(name)
+	switch {
+	case s.client.Login != "":
+		s.mistake(503, codeUnknown, "you have logged in already")
+		return
+	case s.port.Auth == nil:
+		s.mistake(502, codeUnknown, "AUTH is not available")
+		return
+	case name == "" || strings.Contains(initial, " "):
+		s.mistake(501, codeArgument, "syntax: AUTH mechanism [response]")
+		return
+	case len(s.mechanisms()) == 0 && s.client.TLS == nil && s.port.TLS != nil:
+		s.mistake(538, status.Code{5, 7, 11}, "say STARTTLS first")
+		return
+	}
+	if v := s.Policy.Login(s.ctx, &s.client, false, nil); v.Status != nil {
+		s.refuse(v, "")
+		return
+	}
+	x, err := s.port.Auth.Start(s.ctx, mechanism, s.channel())
+	if err == nil {
+		err = s.exchange(x, initial, given)
+	}
+	if s.closed != "" {
+		return
+	}
+	s.loggedIn(mechanism, x, err)
+}
+
+// exchange has the dialogue of a mechanism with the client.
+func (s *Session) exchange(x auth.Exchange, initial string, given bool) error {
+	var response []byte
+	if given {
+		var err error
+		if response, err = decodeResponse(initial); err != nil {
+			return err
+		}
+	}
+	for {
+		challenge, done, err := x.Next(response)
+		if err != nil {
+			return err
+		}
+		if done && len(challenge) == 0 {
+			return nil
+		}
+		s.reply(334, noCode, base64.StdEncoding.EncodeToString(challenge))
+		line, err := s.in.line()
+		if err != nil {
+			s.lineError(err)
+			return err
+		}
+		if string(line) == "*" {
+			return status.New("smtpd.auth", 501, status.Code{5, 7, 0}, "login given up", nil)
+		}
+		if response, err = decodeResponse(string(line)); err != nil {
+			return err
+		}
+		if done {
+			if len(response) > 0 {
+				return badResponse
+			}
+			return nil
+		}
+	}
+}
+
+var badResponse = status.New("smtpd.auth", 501, codeSyntax, "not a response: it is neither base64 nor =", nil)
+
+// decodeResponse reads a response; the result is not nil. "=" is an empty initial response, and so is an empty line later.
+func decodeResponse(s string) ([]byte, error) {
+	if s == "=" || s == "" {
+		return []byte{}, nil
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil, badResponse
+	}
+	return b, nil
+}
+
+// loggedIn replies to an attempt to log in.
+func (s *Session) loggedIn(mechanism string, x auth.Exchange, err error) {
+	login := ""
+	if x != nil {
+		login = x.Login()
+	}
+	if err == nil && login == "" {
+		err = status.New("smtpd.auth", 454, status.Code{4, 7, 0}, "login failed just now", nil)
+	}
+	if err != nil {
+		s.loginFailed(mechanism, login, err)
+		return
+	}
+	s.client.Login = login
+	if v := s.Policy.Login(s.ctx, &s.client, true, nil); v.Status != nil {
+		s.client.Login = ""
+		s.refuse(v, "")
+		return
+	}
+	s.Log.LoggedIn(s.peerName(), mechanism, login)
+	if s.Stats != nil {
+		s.Stats.Logins.Add(1)
+	}
+	s.reply(235, codeLogin, "welcome")
+}
+
+func (s *Session) loginFailed(mechanism, login string, err error) {
+	st := status.From(err)
+	if s.Stats != nil {
+		s.Stats.LoginFailures.Add(1)
+	}
+	s.Log.LoginFailed(s.peerName(), mechanism, login, st.Diagnostic())
+	v := s.Policy.Login(s.ctx, &s.client, true, st)
+	s.status(st)
+	s.failures++
+	switch {
+	case v.Status != nil || st.Reply() == 421:
+		s.close("too many failed logins")
+	case s.failures >= maxLoginFails:
+		s.drop(421, status.Code{4, 7, 0}, s.Hostname+" too many failed logins", "too many failed logins")
+	case st.Reply() == 535:
+		s.pause(slowDown)
+	default:
+		s.blame()
+	}
+}

@@ -1,0 +1,477 @@
+package smtpd
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postrider/internal/address"
+	"postrider/internal/auth"
+	"postrider/internal/status"
+	"postrider/queue"
+)
+
+// testPolicy knows the users of here.example, relays for friends, and has words that it does not like.
+type testPolicy struct {
+	trusted bool
+	mu      sync.Mutex
+	now     int // clients that have come and not gone
+	failed  int // logins
+}
+
+func (p *testPolicy) Connect(_ context.Context, c *Client) Verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now++
+	c.Trusted = p.trusted && c.Via == "" || c.UID >= 0
+	switch c.Addr {
+	case netip.MustParseAddr("192.0.2.66"):
+		return Verdict{Status: status.New("test", 554, status.Code{5, 7, 1}, "go away", nil)}
+	case netip.MustParseAddr("192.0.2.67"):
+		return Verdict{Status: status.New("test", 450, status.Code{4, 7, 1}, "not now", nil)}
+	}
+	return Verdict{}
+}
+
+func (p *testPolicy) Helo(_ context.Context, c *Client) Verdict {
+	if c.Helo == "bad.example" {
+		return Verdict{Status: status.New("test", 550, status.Code{5, 7, 1}, "not that name", nil)}
+	}
+	return Verdict{}
+}
+
+func (p *testPolicy) Mail(_ context.Context, c *Client, t *Transaction) Verdict {
+	switch {
+	case c.Mode == Submission && c.Login == "":
+		return Verdict{Status: status.New("test", 530, status.Code{5, 7, 0}, "log in first", nil)}
+	case t.Sender.Local() == "discard":
+		return Verdict{Discard: true}
+	case t.Sender.Local() == "hold":
+		return Verdict{Hold: "looks odd"}
+	}
+	return Verdict{}
+}
+
+func (p *testPolicy) Rcpt(_ context.Context, c *Client, t *Transaction, a address.Address) Verdict {
+	switch {
+	case a.Local() == "discard":
+		return Verdict{Discard: true}
+	case a.Local() == "busy":
+		return Verdict{Status: status.New("test", 450, status.Code{4, 2, 0}, "busy", nil)}
+	case a.Domain() == "" && strings.EqualFold(a.Local(), "postmaster"):
+	case a.Domain() == "here.example" && a.Local() == "nobody":
+		return Verdict{Status: status.New("test", 550, status.Code{5, 1, 1}, "no such user", nil)}
+	case a.Domain() != "here.example" && !c.Friend():
+		return Verdict{Status: status.New("test", 550, status.Code{5, 7, 1}, "relaying denied", nil)}
+	}
+	return Verdict{}
+}
+
+func (p *testPolicy) Data(_ context.Context, c *Client, t *Transaction) Verdict { return Verdict{} }
+
+func (p *testPolicy) Login(_ context.Context, c *Client, tried bool, err error) Verdict {
+	if tried && err != nil {
+		p.mu.Lock()
+		p.failed++
+		p.mu.Unlock()
+	}
+	return Verdict{}
+}
+
+func (p *testPolicy) Verify(_ context.Context, c *Client, text string) Answer {
+	switch text {
+	case "joe":
+		return Answer{Status: status.New("test", 250, codeRcpt, "Joe <joe@here.example>", nil)}
+	case "smith":
+		return Answer{Status: status.New("test", 553, status.Code{5, 1, 4}, "", nil), Lines: []string{"ambiguous; you may mean", "<a@here.example>", "<b@here.example>"}}
+	}
+	return Answer{Status: status.New("test", 550, status.Code{5, 1, 1}, "no such user", nil)}
+}
+
+func (p *testPolicy) Expand(_ context.Context, c *Client, text string) Answer {
+	return Answer{Status: status.New("test", 250, codeRcpt, "", nil), Lines: []string{"A <a@here.example>", "B <b@there.example>"}}
+}
+
+func (p *testPolicy) Turn(_ context.Context, c *Client, domain string) *status.Status {
+	if domain != "queued.example" && domain != "@queued.example" {
+		return status.New("test", 459, status.Code{4, 7, 1}, "not allowed", nil)
+	}
+	return status.New("test", 250, codeOK, "queue run started", nil)
+}
+
+func (p *testPolicy) Close(c *Client) {
+	p.mu.Lock()
+	p.now--
+	p.mu.Unlock()
+}
+
+// testAuth knows joe, whose password is "secret", by PLAIN, and by ASK, which asks twice.
+type testAuth struct{ clear bool }
+
+func (a testAuth) Mechanisms(ch auth.Channel) []string {
+	if ch.TLS == nil && !a.clear {
+		return nil
+	}
+	return []string{"PLAIN", "ASK"}
+}
+
+func (a testAuth) Start(_ context.Context, mechanism string, ch auth.Channel) (auth.Exchange, error) {
+	switch {
+	case len(a.Mechanisms(ch)) == 0:
+		return nil, status.New("test", 538, status.Code{5, 7, 11}, "encryption required", nil)
+	case mechanism == "PLAIN" || mechanism == "ASK":
+		return &testExchange{steps: map[string]int{"PLAIN": 1, "ASK": 2}[mechanism]}, nil
+	}
+	return nil, status.New("test", 504, codeArgument, "mechanism not known", nil)
+}
+
+type testExchange struct {
+	steps int
+	login string
+}
+
+func (x *testExchange) Login() string { return x.login }
+
+func (x *testExchange) Next(response []byte) ([]byte, bool, error) {
+	switch {
+	case response == nil:
+		return []byte{}, false, nil
+	case x.steps > 1:
+		x.steps--
+		return []byte("more"), false, nil
+	case string(response) != "\x00joe\x00secret":
+		return nil, true, status.New("test", 535, status.Code{5, 7, 8}, "login failed", nil)
+	}
+	x.login = "joe"
+	return nil, true, nil
+}
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// testServer is a Server with a spool of its own.
+func testServer(t testing.TB, p *testPolicy) (*Server, *queue.Spool) {
+	t.Helper()
+	spool, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Server{
+		Hostname: "mail.here.example", Origin: "here.example", Spool: spool, Policy: p, Stats: new(Stats),
+		SizeLimit: 1000, HopLimit: 3, Recipients: 4, Timeout: 20 * time.Second, ETRN: true,
+		IsLocal: func(d string) bool { return d == "here.example" },
+		Now:     func() time.Time { return noon },
+		Sleep:   func(context.Context, time.Duration) {},
+	}, spool
+}
+
+var testPair = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mail.here.example"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
+
+// foreignConn comes from another address than it does.
+type foreignConn struct {
+	*net.TCPConn
+	from netip.AddrPort
+}
+
+func (c foreignConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.from) }
+
+// connect begins a session. done is closed when it has ended.
+func connect(t testing.TB, s *Server, p *Port, from string) (conn *net.TCPConn, done chan struct{}, cancel func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if from != "" {
+		served = foreignConn{served.(*net.TCPConn), netip.MustParseAddrPort(from)}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done = make(chan struct{})
+	go func() { defer close(done); s.Serve(ctx, served, p) }()
+	t.Cleanup(func() {
+		c.Close()
+		cancel()
+		<-done
+	})
+	c.SetDeadline(time.Now().Add(time.Minute))
+	return c.(*net.TCPConn), done, cancel
+}
+
+// dialogue is a session in a file. Its lines are
+//
+//	# a comment
+//	set: trusted mode=submission tls implicit auth=clear from=192.0.2.1 proxy xclient
+//	C: a line that the client sends
+//	c: "bytes that it sends, quoted as in Go"
+//	S: a line that the server sends; * stands for anything
+//	starttls
+//	half            the client sends no more
+//	end             the server ends the connection
+//	M: a line of the one message in the spool
+//	spool: number of messages
+//	rcpt: a recipient of the message, with its parameters
+type dialogue struct {
+	t      *testing.T
+	conn   net.Conn
+	raw    *net.TCPConn
+	in     *bufio.Reader
+	server *Server
+	spool  *queue.Spool
+	policy *testPolicy
+	port   *Port
+	from   string
+	done   chan struct{}
+	text   []string
+	sets   bool
+}
+
+func TestDialogues(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.smtp")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no dialogues", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".smtp"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newDialogue(t).play(string(text))
+		})
+	}
+}
+
+func newDialogue(t *testing.T) *dialogue {
+	d := &dialogue{t: t, policy: &testPolicy{}, port: &Port{}, from: "192.0.2.1:4321"}
+	d.server, d.spool = testServer(t, d.policy)
+	return d
+}
+
+func (d *dialogue) play(text string) {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSuffix(line, "\n")
+		if err := d.line(line); err != nil {
+			d.t.Fatalf("line %d: %s\n%v", n, line, err)
+		}
+	}
+	if d.text != nil {
+		if err := d.message(); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	d.conn.Close()
+	<-d.done
+	if d.policy.now != 0 {
+		d.t.Errorf("the policy still knows %d clients", d.policy.now)
+	}
+	tmp, err := os.ReadDir(d.spool.Root() + "/tmp")
+	if err != nil || len(tmp) != 0 {
+		d.t.Errorf("left in tmp: %v %v", tmp, err)
+	}
+}
+
+func (d *dialogue) line(line string) error {
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "", "#":
+		return nil
+	case "set:":
+		return d.set(strings.Fields(rest))
+	case "M:":
+		d.text = append(d.text, rest)
+		return nil
+	}
+	if d.conn == nil {
+		d.raw, d.done, _ = connect(d.t, d.server, d.port, d.from)
+		d.conn = d.raw
+		if d.port.Implicit {
+			if err := d.startTLS(); err != nil {
+				return err
+			}
+		}
+		d.in = bufio.NewReader(d.conn)
+	}
+	switch word {
+	case "C:":
+		_, err := io.WriteString(d.conn, rest+"\r\n")
+		return err
+	case "c:":
+		bytes, err := strconv.Unquote(rest)
+		if err == nil {
+			_, err = io.WriteString(d.conn, bytes)
+		}
+		return err
+	case "S:":
+		return d.expect(rest)
+	case "starttls":
+		return d.startTLS()
+	case "half":
+		return d.raw.CloseWrite()
+	case "end":
+		if got, err := io.ReadAll(d.in); len(got) > 0 || err != nil && !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") {
+			return errors.New("the server still says " + strconv.Quote(string(got)))
+		}
+		return nil
+	case "spool:":
+		d.conn.Close()
+		<-d.done
+		if n, err := d.spool.Count(queue.New | queue.Held); err != nil || strconv.Itoa(n) != rest {
+			return errors.New("there are " + strconv.Itoa(n))
+		}
+		return nil
+	case "rcpt:":
+		return d.rcpt(rest)
+	}
+	return errors.New("no such line")
+}
+
+func (d *dialogue) set(words []string) error {
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "trusted":
+			d.policy.trusted = true
+		case "mode":
+			d.port.Mode = map[string]Mode{"submission": Submission, "lmtp": LMTP, "local": Local}[value]
+		case "tls", "implicit":
+			d.port.TLS = &tls.Config{Certificates: []tls.Certificate{testPair()}}
+			d.port.Implicit = key == "implicit"
+		case "auth":
+			d.port.Auth = testAuth{clear: value == "clear"}
+		case "from":
+			d.from = value + ":4321"
+		case "proxy":
+			d.server.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		case "xclient":
+			d.server.XClient = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		case "limit":
+			d.server.SizeLimit, _ = strconv.ParseInt(value, 10, 64)
+		default:
+			return errors.New("no such setting: " + w)
+		}
+	}
+	return nil
+}
+
+func (d *dialogue) expect(want string) error {
+	got, err := d.in.ReadString('\n')
+	if err != nil {
+		return errors.New("got " + strconv.Quote(got) + ": " + err.Error())
+	}
+	line, ok := strings.CutSuffix(got, "\r\n")
+	if match, err := path.Match(glob(want), strings.ReplaceAll(line, "/", "|")); err != nil || !match || !ok {
+		return errors.New("got " + strconv.Quote(got))
+	}
+	return nil
+}
+
+// glob makes a pattern of path.Match of a line in which only * is special.
+func glob(s string) string {
+	return strings.NewReplacer("/", "|", "[", `\[`, "?", `\?`, `\`, `\\`).Replace(s)
+}
+
+func (d *dialogue) startTLS() error {
+	c := tls.Client(d.conn, &tls.Config{InsecureSkipVerify: true})
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	d.conn, d.in = c, bufio.NewReader(c)
+	return nil
+}
+
+// claim is the message in the spool.
+func (d *dialogue) claim() (*queue.Claim, error) {
+	d.conn.Close()
+	<-d.done
+	var claim *queue.Claim
+	err := d.spool.Scan(queue.New|queue.Held, func(e queue.Entry) (err error) {
+		if claim != nil {
+			return errors.New("there are several messages")
+		}
+		claim, err = d.spool.Claim(e)
+		return err
+	})
+	if claim == nil && err == nil {
+		err = errors.New("there is no message")
+	}
+	return claim, err
+}
+
+func (d *dialogue) message() error {
+	c, err := d.claim()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	body, err := io.ReadAll(c.Body())
+	if err != nil {
+		return err
+	}
+	got := strings.Split(strings.TrimSuffix(string(body), "\r\n"), "\r\n")
+	same := slices.EqualFunc(got, d.text, func(g, w string) bool {
+		ok, err := path.Match(glob(w), strings.ReplaceAll(g, "/", "|"))
+		return ok && err == nil
+	})
+	if !same {
+		return errors.New("the message is\n" + strings.Join(got, "\n"))
+	}
+	return nil
+}
+
+func (d *dialogue) rcpt(want string) error {
+	c, err := d.claim()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var all []string
+	for _, r := range c.Envelope.Rcpts {
+		all = append(all, strings.TrimSpace(r.Address+" "+r.ORcpt+" "+r.Notify.String()))
+	}
+	e := c.Envelope
+	all = append(all, strings.TrimSpace(strings.Join([]string{"from", e.Sender, e.Ret, e.EnvID, e.Body, e.Auth, e.Client, e.Proto, e.Login}, " ")))
+	if !slices.Contains(all, want) {
+		return errors.New("got " + strings.Join(all, "; "))
+	}
+	return nil
+}
