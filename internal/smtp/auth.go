@@ -98,6 +98,39 @@ func (s *Session) mechanism() (sasl.Client, string) {
 	return nil, ""
 }
 
+// saysAuth tells whether the AUTH parameter goes to this peer: it must offer AUTH, and trust us.
+func (s *Session) saysAuth() bool { return s.loggedIn && len(s.ext.auth) > 0 }
+
+// authParameter is the value of AUTH= for a peer that trusts us (RFC 4954 section 5): who has submitted the message, or
+// that we do not know.
+func authParameter(given string) string {
+	if !isXtext(given) || len(given) > maxAuthParameter {
+		return "<>"
+	}
+	return given
+}
+
+// maxAuthParameter is how many bytes AUTH= may add to MAIL.
+const maxAuthParameter = 500
+
+// isXtext tells whether s is a value that was encoded (RFC 3461 section 4) and is not empty.
+func isXtext(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '+':
+			if i+2 >= len(s) || !upperHex(s[i+1]) || !upperHex(s[i+2]) {
+				return false
+			}
+			i += 2
+		case c < '!' || c > '~' || c == '=':
+			return false
+		}
+	}
+	return s != ""
+}
+
+func upperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
+
 // private tells whether the connection stays on this machine.
 func (s *Session) private() bool {
 	switch a := s.conn.RemoteAddr().(type) {

@@ -28,7 +28,10 @@ func (t *transaction) mailCommand() string {
 		b = parameter(b, " RET=", t.m.Ret)
 		b = parameter(b, " ENVID=", t.m.EnvID)
 	}
-	return string(b)
+	if t.saysAuth() {
+		b = parameter(b, " AUTH=", authParameter(t.m.Auth))
+	}
+	return string(t.byParameter(b))
 }
 
 // rcptCommand is RCPT for r.
@@ -124,7 +127,7 @@ func (t *transaction) checkSender() *status.Status {
 		return status.New("smtp.mail", 552, status.Code{5, 3, 4}, "the message is larger than the peer takes ("+
 			strconv.FormatInt(t.plan.size, 10)+" bytes, limit "+strconv.FormatInt(t.ext.size, 10)+")", nil)
 	}
-	return nil
+	return t.checkDeadline()
 }
 
 // checkRcpt is nil when r can be offered.

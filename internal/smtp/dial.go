@@ -15,6 +15,9 @@ import (
 // Connecting, TLS and login all end when ctx does.
 func Dial(ctx context.Context, t Target, o Options) (*Session, error) {
 	o.Timeouts = o.Timeouts.withDefaults()
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if t.HeloName == "" {
 		t.HeloName = "localhost"
 	}
@@ -80,10 +83,12 @@ func (s *Session) bringUp(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.target.Auth != nil {
-		return s.login()
+	if s.target.Auth == nil {
+		return nil
 	}
-	return nil
+	err := s.login()
+	s.loggedIn = err == nil
+	return err
 }
 
 func (s *Session) greeting() error {

@@ -13,6 +13,8 @@ type extensions struct {
 	size                                      int64    // the peer's limit; 0: none, or not told
 	auth                                      []string // mechanisms, upper case
 	rcptMax, mailMax                          int      // LIMITS (RFC 9422); 0: not told
+	deliverBy                                 bool     // DELIVERBY was offered (RFC 2852)
+	byMin                                     int64    // the least seconds that it takes in mode R; 0: any
 }
 
 // parseExtensions reads the lines after the first. Keywords are case-insensitive (RFC 5321 section 4.1.1.1).
@@ -49,6 +51,11 @@ func (e *extensions) keyword(keyword string, args []string) {
 		e.auth = append(e.auth, args...)
 	case "LIMITS":
 		e.limits(args)
+	case "DELIVERBY":
+		e.deliverBy = true
+		if len(args) > 0 {
+			e.byMin = max(0, number(args[0]))
+		}
 	default: // "AUTH=LOGIN PLAIN", from before RFC 2554
 		if first, ok := strings.CutPrefix(keyword, "AUTH="); ok {
 			e.auth = append(append(e.auth, first), args...)
@@ -73,7 +80,7 @@ func (e *extensions) offersAuth(mechanism string) bool { return slices.Contains(
 
 // withoutParameters is the peer without whatever MAIL and RCPT have parameters for.
 func (e extensions) withoutParameters() extensions {
-	e.sizeKnown, e.eightBit, e.dsn, e.utf8 = false, false, false, false
+	e.sizeKnown, e.eightBit, e.dsn, e.utf8, e.deliverBy, e.auth = false, false, false, false, false, nil
 	return e
 }
 

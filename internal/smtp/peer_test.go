@@ -138,7 +138,7 @@ func TestPeerWithTLSLoginAndParameters(t *testing.T) {
 	}
 	text := "MIME-Version: 1.0\r\nSubject: x\r\n\r\n.grün\r\n..\r\n.\r\n" + strings.Repeat("line\r\n.dot\r\n", 50_000)
 	m := Message{
-		Sender: "a@client.test", Body: section(text), EightBit: true, Ret: "HDRS", EnvID: "id+2B",
+		Sender: "a@client.test", Body: section(text), EightBit: true, Ret: "HDRS", EnvID: "id+2B", Auth: "alice+2Bx@example.org",
 		Rcpts: []Rcpt{{Address: `"b > c"@mx.test`, ORcpt: "rfc822;b@mx.test", Notify: "SUCCESS,DELAY"}, {Address: "no@mx.test"}, {Address: "büro@mx.test"}},
 	}
 	for n := range 3 {
@@ -161,6 +161,9 @@ func TestPeerWithTLSLoginAndParameters(t *testing.T) {
 	}
 	if k.mopt.Size != int64(len(text)) || k.mopt.Body != gosmtp.Body8BitMIME || !k.mopt.UTF8 || k.mopt.Return != gosmtp.DSNReturnHeaders || k.mopt.EnvelopeID != "id+" {
 		t.Errorf("MAIL options %+v", k.mopt)
+	}
+	if k.mopt.Auth == nil || *k.mopt.Auth != "alice+x@example.org" {
+		t.Errorf("AUTH parameter %v", k.mopt.Auth)
 	}
 	if len(k.to) != 2 || k.to[1] != "büro@mx.test" || len(k.ropt[0].Notify) != 2 || k.ropt[0].OriginalRecipient != "b@mx.test" {
 		t.Errorf("RCPT %q %+v", k.to, k.ropt)

@@ -64,7 +64,7 @@ func TestReplyOnOneLineHasItsEnhancedCodeOnce(t *testing.T) {
 }
 
 func TestParseExtensions(t *testing.T) {
-	e := parseExtensions(reply{250, "PIPELINING greets you\nsize 1000\n8bitmime\nDsn\nSMTPUTF8 x\nAUTH PLAIN login\nAUTH=CRAM-MD5 X\n\nLIMITS rcptmax=5 MAILMAX=-1 X\nXYZZY"})
+	e := parseExtensions(reply{250, "PIPELINING greets you\nsize 1000\n8bitmime\nDsn\nSMTPUTF8 x\nAUTH PLAIN login\nAUTH=CRAM-MD5 X\n\nLIMITS rcptmax=5 MAILMAX=-1 X\nDeliverBy 240\nXYZZY"})
 	switch {
 	case e.pipelining:
 		t.Error("the greeting was read as a keyword")
@@ -72,6 +72,8 @@ func TestParseExtensions(t *testing.T) {
 		t.Errorf("keywords: %+v", e)
 	case strings.Join(e.auth, " ") != "PLAIN LOGIN CRAM-MD5 X":
 		t.Errorf("auth: %v", e.auth)
+	case !e.deliverBy || e.byMin != 240:
+		t.Errorf("deliverby: %v %d", e.deliverBy, e.byMin)
 	case e.rcptMax != 5 || e.mailMax != 0:
 		t.Errorf("limits: %d %d", e.rcptMax, e.mailMax)
 	}

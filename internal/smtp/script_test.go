@@ -35,12 +35,14 @@ import (
 //	HANG           the server reads on and never answers
 //	> set ...      client: lmtp, tls=may|encrypt|implicit, verify, name=host, auth=user:password, limit=30ms, total=30ms
 //	> dial         client: Dial (done by itself before the first send)
-//	> send ...     client: Send; from= to=a,b notify= orcpt= ret= envid= utf8 eight type=; lines "| text" are the message
+//	> send ...     client: Send; from= to=a,b notify= orcpt= ret= envid= auth= utf8 eight type= by=; lines "| text" are
+//	               the message; by=60;RT is a deadline in 60 seconds, in BY='s own form
 //	> wait         client: until the server has come to its end
 //	> close        client: Close
 //	= diagnostic   what the client's last action gave, recipient by recipient (a prefix)
 //	! diagnostic   the error of the client's last action (a prefix); "! stale"
 //	DSN yes|no     Result.DSN of the last send
+//	BY yes|no      Result.By of the last send
 func TestDialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.smtp")
 	if err != nil || len(files) == 0 {
@@ -57,6 +59,9 @@ func TestDialogues(t *testing.T) {
 		})
 	}
 }
+
+// scriptTime is what the clock of deadlines shows.
+var scriptTime = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const defaultMail = "Subject: test\r\n\r\nhello\r\n"
 
@@ -85,7 +90,7 @@ func parseScript(t *testing.T, text string) (server, client []line) {
 			fallthrough
 		case "S:", "TLS", "ACCEPT", "CLOSE", "HANG":
 			server = append(server, line{n + 1, verb, rest})
-		case ">", "=", "!", "DSN", "|":
+		case ">", "=", "!", "DSN", "BY", "|":
 			client = append(client, line{n + 1, verb, rest})
 		default:
 			t.Fatalf("line %d: %q", n+1, l)
@@ -109,6 +114,7 @@ func playScript(t *testing.T, text string) {
 	c := &scriptClient{t: t, done: done}
 	c.target = Target{Name: "mx.test", Network: "tcp", Address: ln.Addr().String(), HeloName: "client.test", Config: clientTLS()}
 	c.opt.Timeouts = allTimeouts(5 * time.Second)
+	c.opt.Now = func() time.Time { return scriptTime }
 	c.play(client)
 	<-done
 	if c.s != nil {
@@ -212,10 +218,14 @@ func (c *scriptClient) play(lines []line) {
 		case "!":
 			c.send()
 			c.failure(l)
-		case "DSN":
+		case "DSN", "BY":
 			c.send()
-			if got := map[bool]string{true: "yes", false: "no"}[c.result.DSN]; got != l.text {
-				c.t.Errorf("line %d: DSN %s", l.n, got)
+			told := c.result.DSN
+			if l.verb == "BY" {
+				told = c.result.By
+			}
+			if got := map[bool]string{true: "yes", false: "no"}[told]; got != l.text {
+				c.t.Errorf("line %d: %s %s", l.n, l.verb, got)
 			}
 		}
 	}
@@ -330,6 +340,15 @@ func (c *scriptClient) message(words string) Message {
 			m.EightBit = true
 		case "type":
 			m.BodyType = value
+		case "auth":
+			m.Auth = value
+		case "by":
+			seconds, mode, _ := strings.Cut(value, ";")
+			d, err := time.ParseDuration(seconds + "s")
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			m.By, m.ByNotify, m.ByTrace = scriptTime.Add(d), strings.HasPrefix(mode, "N"), strings.HasSuffix(mode, "T")
 		default:
 			c.t.Fatalf("send %q", w)
 		}

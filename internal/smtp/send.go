@@ -134,12 +134,12 @@ func (t *transaction) result() Result {
 	if t.err != nil {
 		t.settle(t.err)
 	}
-	return Result{Rcpts: t.outcome, DSN: t.ext.dsn, Begun: t.begun}
+	return Result{Rcpts: t.outcome, DSN: t.ext.dsn, By: t.ext.deliverBy, Begun: t.begun}
 }
 
 // parameters tells whether MAIL had any.
 func (t *transaction) parameters() bool {
-	return t.ext.sizeKnown || t.plan.body8 || t.utf8 || t.ext.dsn
+	return t.ext.sizeKnown || t.plan.body8 || t.utf8 || t.ext.dsn || t.saysAuth() || t.ext.deliverBy && !t.m.By.IsZero()
 }
 
 // run says everything there is to say. Errors are in t.err, outcomes in t.outcome.

@@ -26,6 +26,8 @@ type Session struct {
 	out    []byte // commands and message blocks that have not been written yet
 	ext    extensions
 
+	loggedIn bool // the peer has taken our login
+
 	until time.Time // when what the session is at has to be over
 
 	err     *status.Status // why the session cannot be used any more; nil while it can

@@ -143,7 +143,7 @@ func TestDialogue(t *testing.T) {
 250 PIPELINING
 >>> AUTH PLAIN *
 235 hi
->>> MAIL From:<a@client.test>
+>>> MAIL From:<a@client.test> AUTH=<>
 >>> RCPT To:<b@mx.test>
 >>> DATA
 250 ok

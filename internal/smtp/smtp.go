@@ -24,6 +24,8 @@
 // A password goes to nobody who may be somebody else: without TLS and a valid certificate there is no login, whatever
 // the mode, except on this machine.
 //
+// Who has submitted a message is told to nobody but a peer that has taken our login (RFC 4954 section 5).
+//
 // The message leaves in a form that every peer reads the same way (see body.go): a spool that holds a bare CR, a bare
 // LF or a NUL never shows it on the wire.
 package smtp
@@ -76,6 +78,8 @@ type Options struct {
 	Dialer interface {
 		DialContext(ctx context.Context, network, address string) (net.Conn, error)
 	}
+	// Now is the clock that Message.By goes by; nil means time.Now.
+	Now func() time.Time
 }
 
 // Timeouts limits every wait. A field that is 0 has its default.
@@ -129,6 +133,11 @@ type Message struct {
 	UTF8     bool              // the header needs SMTPUTF8; addresses are looked at here
 	Ret      string            // "", "FULL", "HDRS"
 	EnvID    string            // xtext
+	Auth     string            // AUTH as it was given at submission: "", "<>" or xtext
+
+	By       time.Time // deadline of the delivery (RFC 2852); zero: none
+	ByNotify bool      // mode N: it may be passed on to who knows nothing of deadlines; else mode R: it may not
+	ByTrace  bool      // each host that takes it is to report that
 }
 
 // Rcpt is one recipient.
@@ -148,6 +157,9 @@ type Result struct {
 	// DSN: the peer took the DSN parameters and owes the reports from now on. When it is false, a recipient that
 	// asked for SUCCESS is due a "relayed" report from us (RFC 3461 section 5.2.2).
 	DSN bool
+	// By: the peer knows of the deadline from now on. When it is false and there is one, in mode N, a "relayed" report
+	// is due from us (RFC 2852 section 4.1.4.2).
+	By bool
 }
 
 // OpReply is the Op of a status that a peer has replied. Any other was found out by us.
