@@ -1,0 +1,91 @@
+package aliases
+
+import (
+	"postrider/internal/address"
+	"postrider/internal/fsys"
+	"postrider/internal/status"
+)
+
+// Options are what a Database must be told of its surroundings.
+type Options struct {
+	// Local tells whether an address with a domain is one of this machine, so that its localpart may be an alias. nil:
+	// none is. A bare address always is.
+	Local func(address.Address) bool
+	// User tells whether there is a user of a name. It decides who ends a circle of aliases. nil: there is.
+	User func(name string) (bool, error)
+}
+
+// Database is what one or more aliases(5) files know. It may be used by several goroutines at once.
+type Database struct {
+	files []*file
+	o     Options
+	fs    fsys.FS // included files are read through it
+}
+
+// Open makes a Database of files, the most important first. They are read when first needed, and again when they have
+// changed.
+func Open(files []string, o Options) *Database {
+	d := &Database{o: o, fs: fsys.OS{}}
+	for _, name := range files {
+		d.files = append(d.files, &file{name: name})
+	}
+	return d
+}
+
+// Lookup finds the alias that a localpart, without its quotes, stands for, if any. It is not expanded further. An error
+// is a temporary *status.Status: nobody knows.
+func (d *Database) Lookup(local string) (Entry, bool, error) { return d.view().find(local) }
+
+// view is what the files know at one instant.
+type view []loaded
+
+type loaded struct {
+	table *table
+	err   error
+}
+
+func (d *Database) view() view {
+	v := make(view, len(d.files))
+	for i, f := range d.files {
+		v[i].table, v[i].err = f.load()
+	}
+	return v
+}
+
+func (v view) find(local string) (Entry, bool, error) {
+	if local == "" {
+		return Entry{}, false, nil
+	}
+	for _, name := range keys(local) {
+		t, l, err := v.locate(name)
+		if err != nil {
+			return Entry{}, false, err
+		}
+		if t != nil {
+			return t.entry(name, l), true, nil
+		}
+	}
+	return Entry{}, false, nil
+}
+
+// locate finds the file that has an entry, nil when none has.
+func (v view) locate(name string) (*table, located, error) {
+	for _, l := range v {
+		if l.err != nil {
+			return nil, located{}, l.err
+		}
+		if at, ok := l.table.entries[name]; ok {
+			return l.table, at, nil
+		}
+		if p, ok := l.table.broken[name]; ok {
+			return nil, located{}, status.New("aliases", 451, status.Code{4, 3, 5}, "an alias is not written as it should be", p)
+		}
+	}
+	return nil, located{}, nil
+}
+
+// has tells whether there is an entry of exactly this name.
+func (v view) has(name string) (bool, error) {
+	t, _, err := v.locate(name)
+	return t != nil, err
+}

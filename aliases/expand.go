@@ -1,0 +1,203 @@
+package aliases
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"postrider/internal/address"
+	"postrider/internal/status"
+)
+
+// Recipient is where an expansion ends: a Member that is no Include and, when it is an Address, no alias.
+type Recipient struct {
+	Member
+	Owner string // the alias that hears of failures, "owner-list"; "" when there is none
+	Via   string // the alias, file and line that named it, for the administrator
+}
+
+// Expansion is all that an alias comes to.
+type Expansion struct {
+	Entry      Entry
+	Recipients []Recipient // each once, in the order of the files
+	Aliases    []string    // the aliases that were expanded on the way, Entry's first
+}
+
+// Expand finds all that a localpart comes to; false when it is no alias. Members that nobody can make sense of are among
+// the recipients, as Errors. An error is a temporary *status.Status and means that there is no knowing now.
+func (d *Database) Expand(local string) (*Expansion, bool, error) {
+	x := expander{d: d, view: d.view(), seen: map[string]bool{}, have: map[string]bool{}}
+	e, ok, err := x.view.find(local)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	x.result.Entry = e
+	if err := x.entry(e, scope{}); err != nil {
+		return nil, false, err
+	}
+	return &x.result, true, nil
+}
+
+// expander is one expansion under way.
+type expander struct {
+	d      *Database
+	view   view
+	path   []string        // the aliases that are being expanded, the outermost first
+	seen   map[string]bool // aliases and included files that are, or were
+	have   map[string]bool // recipients, by their key
+	result Expansion
+}
+
+// scope is the alias that members are named in.
+type scope struct {
+	uid   uint32 // who owns its file
+	owner string // Recipient.Owner
+	via   string // Recipient.Via
+	depth int
+}
+
+// entry expands an alias inside another, or outside of all.
+func (x *expander) entry(e Entry, in scope) error {
+	own := ownerOf(e.Name)
+	if ok, err := x.view.has(own); err != nil {
+		return err
+	} else if ok {
+		in.owner = own
+	}
+	in.uid, in.via = e.owner, fmt.Sprintf("%s (%s:%d)", e.Name, e.File, e.Line)
+	in.depth++
+	x.seen[e.Name] = true
+	x.result.Aliases = append(x.result.Aliases, e.Name)
+	x.path = append(x.path, e.Name)
+	defer func() { x.path = x.path[:len(x.path)-1] }()
+	return x.members(e.Members, in)
+}
+
+func (x *expander) members(list []Member, in scope) error {
+	for _, m := range list {
+		if err := x.member(m, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *expander) member(m Member, in scope) error {
+	switch m.Kind {
+	case Include:
+		return x.include(m, in)
+	case User:
+		if x.local(m.Address) {
+			return x.add(m, in)
+		}
+		m.Kind = Address // a backslash says nothing to other machines
+	case Address:
+		if x.local(m.Address) {
+			return x.name(m, in)
+		}
+	}
+	return x.add(m, in)
+}
+
+func (x *expander) include(m Member, in scope) error {
+	if x.seen[includeWord+m.Text] {
+		return nil
+	}
+	if in.depth >= maxDepth {
+		return x.add(tooDeep(m), in)
+	}
+	x.seen[includeWord+m.Text] = true
+	f, err := x.d.readInclude(m.Text, in.uid)
+	if err != nil {
+		return err
+	}
+	in.depth++
+	return x.members(f.members, in)
+}
+
+// name expands a member that is local, or finds that it is no alias, or none any more.
+func (x *expander) name(m Member, in scope) error {
+	next, ok, err := x.view.find(m.Address.Unquoted())
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return x.add(m, in)
+	}
+	if i := slices.Index(x.path, next.Name); i >= 0 {
+		if m, err = x.circle(m, x.path[i:]); err != nil {
+			return err
+		}
+		return x.add(m, in)
+	}
+	if x.seen[next.Name] {
+		return nil // its members are there
+	}
+	if in.depth >= maxDepth {
+		return x.add(tooDeep(m), in)
+	}
+	return x.entry(next, in)
+}
+
+func tooDeep(m Member) Member {
+	return Member{Kind: Error, Text: m.Text, Err: fmt.Sprintf("%s: more than %d aliases inside each other", m.Text, maxDepth)}
+}
+
+// circle is who ends the circle that m closes: m itself when an alias names itself, or else the first of its aliases
+// that is a user.
+func (x *expander) circle(m Member, names []string) (Member, error) {
+	if len(names) == 1 {
+		m.Kind = User
+		return m, nil
+	}
+	for _, name := range names {
+		a, err := address.Parse(name)
+		if err != nil || a.Domain() != "" {
+			continue // what must be quoted is no user
+		}
+		ok := true
+		if x.d.o.User != nil {
+			if ok, err = x.d.o.User(name); err != nil {
+				return m, err
+			}
+		}
+		if ok {
+			return Member{Kind: User, Text: name, Address: a}, nil
+		}
+	}
+	return Member{Kind: Error, Text: m.Text, Err: "aliases lead in a circle: " + strings.Join(append(slices.Clone(names), names[0]), ", ")}, nil
+}
+
+func (x *expander) local(a address.Address) bool {
+	return a.Domain() == "" || x.d.o.Local != nil && x.d.o.Local(a)
+}
+
+// add takes a recipient in, unless it is there.
+func (x *expander) add(m Member, in scope) error {
+	key := x.key(m)
+	if x.have[key] {
+		return nil
+	}
+	if len(x.result.Recipients) >= maxMembers {
+		return tooMany(x.result.Entry)
+	}
+	x.have[key] = true
+	x.result.Recipients = append(x.result.Recipients, Recipient{m, in.owner, in.via})
+	return nil
+}
+
+func tooMany(e Entry) error {
+	return status.New("aliases.expand", 451, status.Code{4, 2, 4}, "the list has too many recipients",
+		fmt.Errorf("%s:%d: more than %d", e.File, e.Line, maxMembers))
+}
+
+// key is equal for members that mean the same recipient.
+func (x *expander) key(m Member) string {
+	switch {
+	case m.Kind != Address && m.Kind != User:
+		return string(rune('0'+m.Kind)) + m.Text
+	case x.local(m.Address):
+		return "user " + fold(m.Address.Unquoted())
+	}
+	return "address " + m.Address.Key(false)
+}

@@ -1,0 +1,113 @@
+package aliases
+
+import "strings"
+
+// entryLines is the text of one entry: whole lines of a file, with the comments between them.
+type entryLines struct {
+	text string
+	line int // where it begins, from 1
+}
+
+// scan cuts a file into entries. stray is called with the number of a line that begins with a blank and continues
+// nothing.
+func scan(text string, entry func(entryLines), stray func(line int)) {
+	var cur entryLines
+	at := 0 // where cur begins
+	open, joined := false, false
+	flush := func(end int) {
+		if open {
+			cur.text = text[at:end]
+			entry(cur)
+		}
+	}
+	end := 0 // of what belongs to cur
+	for pos, n := 0, 1; pos < len(text); n++ {
+		line, next := cutLine(text, pos)
+		switch {
+		case ignored(line):
+			joined = false
+		case !joined && !blank(line[0]):
+			flush(end)
+			at, cur.line, open, end = pos, n, true, next
+			joined = strings.HasSuffix(line, `\`)
+		case open:
+			end = next
+			joined = strings.HasSuffix(line, `\`)
+		default:
+			stray(n)
+		}
+		pos = next
+	}
+	flush(end)
+}
+
+// cutLine is the line at pos without its end, and where the next begins.
+func cutLine(text string, pos int) (line string, next int) {
+	line, next = text[pos:], len(text)
+	if i := strings.IndexByte(line, '\n'); i >= 0 {
+		line, next = line[:i], pos+i+1
+	}
+	return strings.TrimSuffix(line, "\r"), next
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
+
+// ignored tells whether a line is empty or a comment.
+func ignored(line string) bool {
+	line = strings.TrimLeft(line, " \t")
+	return line == "" || line[0] == '#'
+}
+
+// value is what follows the colon of an entry, in one line.
+type value struct {
+	text   string
+	breaks []int // where the lines after the first begin in text
+	lines  []int // and their numbers
+	first  int
+	slash  int // a line whose last character is a backslash; 0: none
+}
+
+// join makes one line of an entry's lines from offset from on. As in Sendmail, a line end is dropped and the blanks that
+// begin a line stay; a backslash that ends a line is dropped too.
+func join(e entryLines, from int) value {
+	v := value{first: e.line}
+	line, pos := cutLine(e.text, from)
+	if pos >= len(e.text) && !strings.HasSuffix(line, `\`) {
+		v.text = line
+		return v
+	}
+	var b strings.Builder
+	b.Grow(len(e.text) - from)
+	for n := e.line; ; n++ {
+		if n == e.line || !ignored(line) {
+			if n > e.line {
+				v.breaks, v.lines = append(v.breaks, b.Len()), append(v.lines, n)
+			}
+			if cut, ok := strings.CutSuffix(line, `\`); ok {
+				line, v.slash = cut, n
+			}
+			b.WriteString(line)
+		}
+		if pos >= len(e.text) {
+			v.text = b.String()
+			return v
+		}
+		line, pos = cutLine(e.text, pos)
+	}
+}
+
+// cursor finds the lines of growing offsets.
+type cursor struct {
+	v *value
+	i int
+}
+
+func (c *cursor) line(off int) int {
+	for c.i < len(c.v.breaks) && c.v.breaks[c.i] <= off {
+		c.i++
+	}
+	if c.i == 0 {
+		return c.v.first
+	}
+	return c.v.lines[c.i-1]
+}
