@@ -18,11 +18,11 @@
 // # States
 //
 //	state     names that exist                 made by            ends in
-//	draft     [tmp/ID, locked by its writer]   NewDraft           accepted (Commit), nothing (Abort, crash)
+//	draft     [tmp/ID, locked by its writer]   NewDraft           accepted or held (Commit), nothing (Abort, crash)
 //	accepted  new/ID,S=n                       Draft.Commit       claimed, held
 //	claimed   any of new cur hold, locked      Spool.Claim        what it was (Close, crash), or any below
 //	deferred  cur/ID,S=n:2,due  journal/ID     Claim.Defer        claimed, held
-//	held      hold/ID,S=n       journal/ID     Claim.Hold         deferred, due at once (Claim.Release)
+//	held      hold/ID,S=n       journal/ID     Claim.Hold, Draft  deferred, due at once (Claim.Release)
 //	done      none                             Claim.Remove
 //	corrupt   corrupt/NAME      [journal/ID]   any reader         the administrator
 //

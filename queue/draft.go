@@ -23,6 +23,8 @@ type Draft struct {
 	envLen  int64
 	m       measure
 	err     error // the first write that failed
+	held    bool  // for the reason
+	reason  string
 }
 
 var errNoRcpts = errors.New("a message needs a recipient")
@@ -101,8 +103,11 @@ func (d *Draft) flush() {
 	}
 }
 
+// Hold makes Commit hand the message to the administrator, for a reason, and not to queue runs.
+func (d *Draft) Hold(reason string) { d.held, d.reason = true, reason }
+
 // Commit makes the message durable and visible to queue runs. When it returns nil the message survives a crash
-// (RFC 5321 section 6.1) and its Entry is in state New. On an error the message is not accepted: its name has
+// (RFC 5321 section 6.1) and its Entry is in state New, or Held after Hold. On an error the message is not accepted: its name has
 // been unlinked again, and Abort need not be called. Errors are temporary *status.Status. A Draft must not be
 // used after Commit.
 func (d *Draft) Commit() (Entry, error) {
@@ -112,8 +117,15 @@ func (d *Draft) Commit() (Entry, error) {
 	}
 	size := d.flushed
 	e := Entry{ID: d.id, State: New, Size: size, Name: fileName(d.id, size)}
-	if err := d.publish(d.s.path(newDir, e.Name)); err != nil {
-		d.retract()
+	err := d.explain()
+	if d.held {
+		e.State = Held
+	}
+	if err == nil {
+		err = d.publish(e.State.dir(), e.Name)
+	}
+	if err != nil {
+		d.retract(e.State.dir())
 		return Entry{}, err
 	}
 	// Nothing can take the message back from here on.
@@ -139,17 +151,37 @@ func (d *Draft) finish() error {
 	return d.err
 }
 
-// publish gives the file its name in new/ and makes file and name durable, in this order: see the package
+// explain records why the message is held, before it is. A crash in between leaves a journal without a message, which
+// Recover removes.
+func (d *Draft) explain() error {
+	if !d.held {
+		return nil
+	}
+	f, err := d.s.fs.Append(d.s.path(journalDir, string(d.id)))
+	if err != nil {
+		return failed("record", err)
+	}
+	_, err = f.Write(appendRecord(nil, &Record{Time: d.s.now(), Kind: HeldBy, Rcpts: WholeMessage, Text: d.reason}))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return failed("record", err)
+	}
+	return nil
+}
+
+// publish gives the file its name in new/ or hold/ and makes file and name durable, in this order: see the package
 // comment.
-func (d *Draft) publish(name string) error {
-	if err := d.s.fs.Rename(d.name, name); err != nil {
+func (d *Draft) publish(dir, name string) error {
+	if err := d.s.fs.Rename(d.name, d.s.path(dir, name)); err != nil {
 		return failed("rename", err)
 	}
-	d.name = name
+	d.name = d.s.path(dir, name)
 	if err := d.file.Sync(); err != nil {
 		return failed("fsync", err)
 	}
-	if err := d.s.syncs.sync(d.s.path(newDir)); err != nil {
+	if err := d.s.syncs.sync(d.s.path(dir)); err != nil {
 		return failed("fsync", err)
 	}
 	return nil
@@ -157,13 +189,16 @@ func (d *Draft) publish(name string) error {
 
 // retract takes a message back that was renamed but could not be made durable. Where even the name cannot be
 // unlinked the file is cut short, so that its size tells that it is no message.
-func (d *Draft) retract() {
+func (d *Draft) retract(dir string) {
+	if d.held {
+		d.s.fs.Remove(d.s.path(journalDir, string(d.id)))
+	}
 	if err := d.s.fs.Remove(d.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		if d.file.Truncate(0) == nil {
 			d.file.Sync()
 		}
 	}
-	d.s.fs.SyncDir(d.s.path(newDir))
+	d.s.fs.SyncDir(d.s.path(dir))
 	d.close()
 }
 

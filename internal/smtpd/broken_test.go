@@ -214,7 +214,7 @@ func TestRefusedDataHasALimit(t *testing.T) {
 
 // An endless command line does not fill memory, and a long one is an error like others.
 func TestLongLines(t *testing.T) {
-	s, _ := testServer(t, &testPolicy{})
+	s, _ := testServer(t, &testPolicy{trusted: true})
 	c, _, _ := connect(t, s, &Port{}, "192.0.2.1:1")
 	io.WriteString(c, "HELO "+strings.Repeat("x", maxCommand)+"\r\nNOOP\r\n"+strings.Repeat("y", maxLine+100)+"\r\nNOOP\r\n"+strings.Repeat("z", 4*largeBlock))
 	said, _ := io.ReadAll(c)

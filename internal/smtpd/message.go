@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 
 	"postrider/internal/address"
 	"postrider/internal/status"
@@ -34,6 +35,7 @@ type message struct {
 // intake is where a message is stored.
 type intake interface {
 	io.Writer
+	hold(reason string)
 	commit() (queue.Entry, error)
 	abort()
 }
@@ -147,6 +149,9 @@ func (m *message) end() (queue.Entry, *status.Status) {
 		m.abort()
 		return queue.Entry{}, nil
 	}
+	if m.hold != "" {
+		m.to.hold(m.hold)
+	}
 	entry, err := m.to.commit()
 	if err != nil {
 		m.failed = status.From(err)
@@ -205,18 +210,43 @@ func newDraft(s *Session) (*draft, error) {
 
 func (d *draft) commit() (queue.Entry, error) { return d.Commit() }
 func (d *draft) abort()                       { d.Abort() }
+func (d *draft) hold(reason string)           { d.Hold(reason) }
 
 // submission stores a message through package submit, which completes its header. It runs beside the session.
 type submission struct {
-	pipe *io.PipeWriter
-	done chan struct{}
-	res  submit.Result
-	err  error
+	spool Spool
+	pipe  *io.PipeWriter
+	done  chan struct{}
+	res   submit.Result
+	err   error
+
+	mu     sync.Mutex
+	draft  *queue.Draft // once there is one
+	reason string       // to hold it
+}
+
+// NewDraft implements submit.Spool.
+func (sub *submission) NewDraft(e queue.Envelope) (*queue.Draft, error) {
+	d, err := sub.spool.NewDraft(e)
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	if sub.draft = d; d != nil && sub.reason != "" {
+		d.Hold(sub.reason)
+	}
+	return d, err
+}
+
+func (sub *submission) hold(reason string) {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	if sub.reason = reason; sub.draft != nil {
+		sub.draft.Hold(reason) // submit waits for more of the text, and reads this after
+	}
 }
 
 func newSubmission(s *Session) *submission {
 	r, w := io.Pipe()
-	sub := &submission{pipe: w, done: make(chan struct{})}
+	sub := &submission{spool: s.Spool, pipe: w, done: make(chan struct{})}
 	env := s.tx.Envelope
 	o := submit.Options{
 		IgnoreDots: true,
@@ -232,7 +262,7 @@ func newSubmission(s *Session) *submission {
 	}
 	go func() {
 		defer close(sub.done)
-		sub.res, sub.err = submit.Submit(r, s.Spool, o)
+		sub.res, sub.err = submit.Submit(r, sub, o)
 		r.CloseWithError(cause(sub.err))
 	}()
 	return sub

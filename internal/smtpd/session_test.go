@@ -246,6 +246,7 @@ func connect(t testing.TB, s *Server, p *Port, from string) (conn *net.TCPConn, 
 //	end             the server ends the connection
 //	M: a line of the one message in the spool
 //	spool: number of messages
+//	held: number of messages that are held
 //	rcpt: a recipient of the message, with its parameters
 type dialogue struct {
 	t      *testing.T
@@ -259,7 +260,6 @@ type dialogue struct {
 	from   string
 	done   chan struct{}
 	text   []string
-	sets   bool
 }
 
 func TestDialogues(t *testing.T) {
@@ -352,10 +352,11 @@ func (d *dialogue) line(line string) error {
 			return errors.New("the server still says " + strconv.Quote(string(got)))
 		}
 		return nil
-	case "spool:":
+	case "spool:", "held:":
 		d.conn.Close()
 		<-d.done
-		if n, err := d.spool.Count(queue.New | queue.Held); err != nil || strconv.Itoa(n) != rest {
+		states := map[string]queue.State{"spool:": queue.New | queue.Held, "held:": queue.Held}[word]
+		if n, err := d.spool.Count(states); err != nil || strconv.Itoa(n) != rest {
 			return errors.New("there are " + strconv.Itoa(n))
 		}
 		return nil
