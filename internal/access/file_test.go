@@ -1,0 +1,160 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// text is a table that is its file's text; "broken" is no table.
+func text(name string, b []byte) (string, error) {
+	if string(b) == "broken" {
+		return "", errors.New("it is broken")
+	}
+	return string(b), nil
+}
+
+// watched is a File of a test, its clock and what it has reported.
+type watched struct {
+	*File[string]
+	path    string
+	clock   time.Time
+	reports []string
+}
+
+func watch(t *testing.T, missing bool, contents string) *watched {
+	t.Helper()
+	w := &watched{path: filepath.Join(t.TempDir(), "table"), clock: time.Unix(1e9, 0)}
+	if contents != "" {
+		w.write(t, contents)
+	}
+	o := FileOptions{Missing: missing, Now: func() time.Time { return w.clock }, Report: func(err error) {
+		w.reports = append(w.reports, strings.ReplaceAll(err.Error(), w.path, "table"))
+	}}
+	var err error
+	if w.File, err = OpenFile(w.path, text, o); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *watched) write(t *testing.T, contents string) {
+	t.Helper()
+	if err := os.WriteFile(w.path+".new", []byte(contents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(w.path+".new", w.path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *watched) later() string {
+	w.clock = w.clock.Add(time.Second)
+	return w.Get()
+}
+
+func TestAChangedFileIsReadAgain(t *testing.T) {
+	w := watch(t, true, "one")
+	w.write(t, "two")
+	if got := w.Get(); got != "one" {
+		t.Errorf("within a second: %s", got)
+	}
+	if got := w.later(); got != "two" {
+		t.Errorf("after a second: %s", got)
+	}
+	w.write(t, "six") // of the same size
+	if got := w.later(); got != "six" {
+		t.Errorf("after another change: %s", got)
+	}
+	os.Remove(w.path)
+	if got := w.later(); got != "" {
+		t.Errorf("after the file's end: %s", got)
+	}
+	w.write(t, "new")
+	if got := w.later(); got != "new" || len(w.reports) > 0 {
+		t.Errorf("after its return: %s, %v", got, w.reports)
+	}
+}
+
+func TestABrokenFileLeavesTheOldTable(t *testing.T) {
+	w := watch(t, true, "one")
+	w.write(t, "broken")
+	for range 3 {
+		if got := w.later(); got != "one" {
+			t.Errorf("broken: %s", got)
+		}
+	}
+	os.Remove(w.path)
+	if err := os.Mkdir(w.path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.later()
+	if got := w.later(); got != "one" {
+		t.Errorf("a directory: %s", got)
+	}
+	os.Remove(w.path)
+	w.write(t, "two")
+	if got := w.later(); got != "two" {
+		t.Errorf("repaired: %s", got)
+	}
+	if got := fmt.Sprintf("%q", w.reports); got != `["it is broken" "cannot read table: read table: not a regular file"]` {
+		t.Errorf("reported: %s", got)
+	}
+}
+
+func TestAMissingFile(t *testing.T) {
+	if got := watch(t, true, "").Get(); got != "" {
+		t.Error(got)
+	}
+	if _, err := OpenFile("/nonexistent/table", text, FileOptions{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("one that must exist: %v", err)
+	}
+	w := watch(t, false, "one")
+	os.Remove(w.path)
+	for range 3 {
+		if got := w.later(); got != "one" {
+			t.Errorf("one that must exist and is gone: %s", got)
+		}
+	}
+	if len(w.reports) != 1 {
+		t.Errorf("reported: %q", w.reports)
+	}
+	w.write(t, "one")
+	if got := w.later(); got != "one" || len(w.reports) != 1 {
+		t.Errorf("after its return: %s, %q", got, w.reports)
+	}
+}
+
+func TestABrokenFileIsNoTableAtTheStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access")
+	if err := os.WriteFile(path, []byte("a.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenFile(path, Parse, FileOptions{Missing: true}); err == nil || err.Error() != path+":1: a.example has no value" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestManyMayLookAtOnce(t *testing.T) {
+	w := watch(t, true, "one")
+	w.o.Now = time.Now
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 2000 {
+				w.next.Store(0)
+				if got := w.Get(); got != "one" && got != "two" {
+					t.Errorf("%q", got)
+				}
+			}
+		})
+	}
+	w.write(t, "two")
+	all.Wait()
+}
