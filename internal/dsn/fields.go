@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"postrider/internal/status"
 )
 
 // statusPart is the part for programs: message/delivery-status (RFC 3464), or message/global-delivery-status
@@ -60,6 +62,7 @@ func (r *Report) messageFields() string {
 	f.add("Original-Envelope-Id", decodeXtext(r.EnvID))
 	f.typed("Reporting-MTA", "dns", r.ReportingMTA)
 	f.date("Arrival-Date", r.Arrival)
+	f.date("Deliver-By-Date", r.By) // RFC 2852 section 5
 	f.add("X-Postrider-Queue-ID", r.MessageID)
 	return f.b.String()
 }
@@ -70,8 +73,8 @@ func (r *Report) rcptFields(rcpt *Rcpt) string {
 	f.typed("Original-Recipient", kind, orig)
 	kind, final := r.finalRecipient(rcpt.Address)
 	f.typed("Final-Recipient", kind, final)
-	f.add("Action", string(rcpt.Action))
-	f.add("Status", rcpt.Status.Code().String())
+	f.add("Action", rcpt.Action.field())
+	f.add("Status", rcpt.code().String())
 	f.typed("Remote-MTA", "dns", remoteName(rcpt.Remote))
 	if rcpt.Remote != "" {
 		f.typed("Diagnostic-Code", "smtp", rcpt.Status.Diagnostic())
@@ -79,10 +82,18 @@ func (r *Report) rcptFields(rcpt *Rcpt) string {
 		f.typed("Diagnostic-Code", "x-postrider", rcpt.Status.Text())
 	}
 	f.date("Last-Attempt-Date", rcpt.LastAttempt)
-	if rcpt.Action == Delayed {
+	if rcpt.Action.field() == string(Delayed) {
 		f.date("Will-Retry-Until", rcpt.WillRetryUntil)
 	}
 	return f.b.String()
+}
+
+// code is the enhanced code that tells of the outcome. That a deadline has passed is one of its own.
+func (r *Rcpt) code() status.Code {
+	if r.Action == Overdue {
+		return status.Code{4, 4, 7}
+	}
+	return r.Status.Code()
 }
 
 // finalRecipient is an address with its type. An address beyond ASCII has the type utf-8, and without

@@ -27,8 +27,10 @@ var groups = []struct {
 	title  string
 }{
 	{Failed, "It could NOT be delivered to:"},
+	{Overdue, "It was NOT delivered in the time that you set to the following, and is still being tried. You need not send it again:"},
 	{Delayed, "It is NOT YET delivered to the following, and is still being tried. You need not send it again:"},
 	{Relayed, "It was passed on, to a server that sends no reports of success, for:"},
+	{Traced, "It was passed on, which you hear because you set a time for its delivery, for:"},
 	{Expanded, "It was passed on to all members of:"},
 	{Delivered, "It was delivered to:"},
 }
@@ -113,18 +115,20 @@ func (r *Report) story(rcpt *Rcpt) (happened, quote, next string) {
 		who, quote = "the server "+clean(rcpt.Remote, true), clean(rcpt.Status.Diagnostic(), true)
 	}
 	switch {
+	case rcpt.Action == Failed && rcpt.Remote == "" && !r.By.IsZero() && rcpt.Status.Code() == status.Code{5, 4, 7}:
+		return "You set a time for its delivery, " + r.By.Format(dateForm) + ". It is not tried any more, because:", quote, advice(rcpt.Status.Code())
 	case rcpt.Action == Failed && rcpt.Status.Class() == status.Temporary:
 		return "It was tried" + since(r, rcpt) + " without success, and is not tried any more. At last " + who + " said:",
 			quote, advice(rcpt.Status.Code())
 	case rcpt.Action == Failed:
 		return capital(who) + " refused it for good and said:", quote, advice(rcpt.Status.Code())
-	case rcpt.Action == Delayed:
+	case rcpt.Action == Delayed || rcpt.Action == Overdue:
 		next = "If it cannot be delivered at all you will get another report."
 		if !rcpt.WillRetryUntil.IsZero() {
 			next = "It is tried until " + rcpt.WillRetryUntil.Format(dateForm) + ". " + next
 		}
 		return "At the last attempt " + who + " said:", quote, next
-	case rcpt.Action == Relayed:
+	case rcpt.Action == Relayed || rcpt.Action == Traced:
 		return capital(who) + " accepted it and said:", quote,
 			"You may not hear of its further fate unless it fails."
 	}
@@ -155,6 +159,7 @@ var advices = []struct {
 	{2, 3, "What to do: the message is too large for that mailbox. Send a smaller one."},
 	{3, 4, "What to do: the message is too large. Send a smaller one."},
 	{4, 6, "What to do: the mail goes in circles. Tell the postmaster of the recipient's domain."},
+	{4, 7, "What to do: send the message again, with more time for its delivery or without a limit."},
 	{4, -1, "What to do: check what follows the @ for mistakes. If it is right, the recipient's server was out of " +
 		"reach: send the message again later."},
 	{6, 7, "What to do: the address needs internationalized mail, which that server does not know. Ask the " +

@@ -10,14 +10,29 @@ import (
 // outcome is open and not late, or a host that knows DSN has taken the message over and will report itself.
 type Action string
 
-// The actions. Relayed is said of a recipient that was handed to a host that does not know DSN.
+// The actions. Relayed is said of a recipient that was handed to a host that does not know DSN. Two are for senders who
+// set a deadline (RFC 2852) and tell of more than the action that the report's fields name: Traced is a Relayed of which
+// he wants to hear, and Overdue a Delayed when the deadline has passed.
 const (
 	Failed    Action = "failed"
 	Delayed   Action = "delayed"
 	Delivered Action = "delivered"
 	Relayed   Action = "relayed"
 	Expanded  Action = "expanded"
+	Traced    Action = "traced"
+	Overdue   Action = "overdue"
 )
+
+// field is the action as the field Action has it.
+func (a Action) field() string {
+	switch a {
+	case Traced:
+		a = Relayed
+	case Overdue:
+		a = Delayed
+	}
+	return string(a)
+}
 
 // ProtoReport and ProtoDouble are the Envelope.Proto of reports: those to senders, and those to the postmaster
 // about messages without a sender. Nothing is ever reported about the latter.
@@ -27,7 +42,8 @@ const (
 )
 
 // Wanted tells whether the sender is to hear of an action, given the recipient's NOTIFY parameter. Without the
-// parameter the sender hears of failures and delays (RFC 3461 section 4.1).
+// parameter the sender hears of failures and delays (RFC 3461 section 4.1). A deadline asks for reports of its own, which
+// only NEVER keeps back (RFC 2852 section 4.1.4).
 func Wanted(n queue.Notify, a Action) bool {
 	if n == 0 {
 		n = queue.NotifyFailure | queue.NotifyDelay
@@ -39,6 +55,8 @@ func Wanted(n queue.Notify, a Action) bool {
 		return n&queue.NotifyDelay != 0
 	case Delivered, Relayed, Expanded:
 		return n&queue.NotifySuccess != 0
+	case Traced, Overdue:
+		return n != queue.NotifyNever
 	}
 	return false
 }

@@ -20,14 +20,14 @@ func TestWanted(t *testing.T) {
 		notify queue.Notify
 		want   []Action
 	}{
-		{"without NOTIFY: failure and delay", 0, []Action{Failed, Delayed}},
+		{"without NOTIFY: failure, delay and what a deadline calls for", 0, []Action{Failed, Delayed, Traced, Overdue}},
 		{"NEVER: nothing", never, nil},
-		{"SUCCESS: every good end", success, []Action{Delivered, Relayed, Expanded}},
-		{"FAILURE: no delay", failure, []Action{Failed}},
-		{"DELAY: no failure", delay, []Action{Delayed}},
-		{"all three: everything", success | failure | delay, []Action{Failed, Delayed, Delivered, Relayed, Expanded}},
+		{"SUCCESS: every good end", success, []Action{Delivered, Relayed, Expanded, Traced, Overdue}},
+		{"FAILURE: no delay", failure, []Action{Failed, Traced, Overdue}},
+		{"DELAY: no failure", delay, []Action{Delayed, Traced, Overdue}},
+		{"all three: everything", success | failure | delay, []Action{Failed, Delayed, Delivered, Relayed, Expanded, Traced, Overdue}},
 	} {
-		for _, a := range []Action{"", Failed, Delayed, Delivered, Relayed, Expanded} {
+		for _, a := range []Action{"", Failed, Delayed, Delivered, Relayed, Expanded, Traced, Overdue} {
 			if got := Wanted(c.notify, a); got != slices.Contains(c.want, a) {
 				t.Errorf("%s: %q is %v", c.name, a, got)
 			}
@@ -61,6 +61,7 @@ func TestDecide(t *testing.T) {
 		{"but not against NEVER", queue.Envelope{Rcpts: rcpts(never)}, []Action{Failed}, postmaster, nil, []int{0}},
 		{"without a sender nobody hears of delay or success", queue.Envelope{Rcpts: rcpts(success|delay, success|delay)},
 			[]Action{Delayed, Delivered}, postmaster, nil, nil},
+		{"nor of a deadline", queue.Envelope{Rcpts: rcpts(0, 0)}, []Action{Traced, Overdue}, postmaster, nil, nil},
 		{"postmaster's own failure is the end", queue.Envelope{Rcpts: []queue.Rcpt{{Address: "Postmaster@Example.org"}, {Address: "c@d"}}},
 			[]Action{Failed, Failed}, postmaster, []int{1}, []int{0}},
 		{"a failed double bounce is the end, wherever postmaster's alias led",

@@ -33,6 +33,7 @@ type Report struct {
 	Arrival   time.Time         // when that message arrived here
 	EnvID     string            // its ENVID, in xtext as it was carried
 	Ret       string            // its RET: "", "FULL" or "HDRS"
+	By        time.Time         // its deadline (RFC 2852); zero: none
 	UTF8      bool              // it is SMTPUTF8 mail
 	Original  *io.SectionReader // the message, in wire form
 
@@ -49,7 +50,7 @@ type Rcpt struct {
 	Status         *status.Status // the last outcome; temporary when Failed is for lack of time
 	Remote         string         // who answered, "mx.example[192.0.2.7]:25"; "": nobody but us
 	LastAttempt    time.Time      // zero: not told
-	WillRetryUntil time.Time      // for Delayed; zero: not told
+	WillRetryUntil time.Time      // for Delayed and Overdue; zero: not told
 }
 
 // Kind is the report's kind in one word, by the worst that it tells: "failure", "delay" or "success".
@@ -59,7 +60,7 @@ func (r *Report) Kind() string {
 		switch rcpt.Action {
 		case Failed:
 			return "failure"
-		case Delayed:
+		case Delayed, Overdue:
 			kind = "delay"
 		}
 	}

@@ -43,6 +43,8 @@ func report(rcpts ...Rcpt) *Report {
 	}
 }
 
+func as(a Action, r Rcpt) Rcpt { r.Action = a; return r }
+
 func with(r *Report, f func(*Report)) *Report { f(r); return r }
 
 var (
@@ -52,6 +54,8 @@ var (
 		Status: status.New("connect", 451, status.Code{4, 4, 1}, "connect to mx.example.com[192.0.2.9]:25: connection timed out", nil)}
 	late = Rcpt{Address: "dave@example.com", Action: Delayed, Remote: "mx.example.com[192.0.2.9]:25", LastAttempt: last, WillRetryUntil: end,
 		Status: status.Remote("data", 452, "4.3.1 disk full")}
+	tooLate = Rcpt{Address: "dave@example.com", Action: Failed, LastAttempt: last,
+		Status: status.New("queuerun", 554, status.Code{5, 4, 7}, "delivery time expired", nil)}
 	done = Rcpt{Address: "erin@example.org", ORcpt: "rfc822;erin@example.org", Action: Delivered, LastAttempt: last,
 		Status: status.New("local", 250, status.Code{2, 0, 0}, "delivered to mailbox", nil)}
 	passed = Rcpt{Address: "frank@example.com", Action: Relayed, Remote: "mx.example.com[192.0.2.9]:25", LastAttempt: last,
@@ -74,6 +78,8 @@ var goldens = []struct {
 	})},
 	{"failure-plain", with(report(expired), func(r *Report) { r.Original = section("Subject: plain\r\n\r\nbody\r\n") })},
 	{"delay", report(late)},
+	{"overdue", with(report(as(Overdue, late), as(Traced, passed)), func(r *Report) { r.By = arrival.Add(time.Hour) })},
+	{"too-late", with(report(tooLate), func(r *Report) { r.By = arrival.Add(time.Hour) })},
 	{"success", with(report(done, passed), func(r *Report) { r.Ret = "FULL" })},
 	{"mixed", report(done, late, unknown)},
 	{"double", with(report(unknown), func(r *Report) { r.To, r.Double = "postmaster@example.org", true })},
@@ -195,7 +201,7 @@ func checkHeader(t testing.TB, name string, e *message.Entity) {
 // checkFields reads the part for programs: a block of fields for the message and one for each recipient.
 func checkFields(t testing.TB, name, body string, r *Report) {
 	t.Helper()
-	allowed := []string{"Original-Envelope-Id", "Reporting-Mta", "Arrival-Date", "X-Postrider-Queue-Id", "Original-Recipient",
+	allowed := []string{"Original-Envelope-Id", "Reporting-Mta", "Arrival-Date", "Deliver-By-Date", "X-Postrider-Queue-Id", "Original-Recipient",
 		"Final-Recipient", "Action", "Status", "Remote-Mta", "Diagnostic-Code", "Last-Attempt-Date", "Will-Retry-Until"}
 	blocks := strings.Split(strings.TrimSuffix(body, "\r\n"), "\r\n\r\n")
 	if len(blocks) != 1+len(r.Rcpts) {
@@ -213,7 +219,17 @@ func checkFields(t testing.TB, name, body string, r *Report) {
 			}
 			seen[fields.Key()] = true
 		}
-		if i > 0 && (e.Header.Get("Action") != string(r.Rcpts[i-1].Action) || e.Header.Get("Status") != r.Rcpts[i-1].Status.Code().String()) {
+		if i == 0 {
+			continue
+		}
+		action, code := string(r.Rcpts[i-1].Action), r.Rcpts[i-1].Status.Code().String()
+		switch Action(action) { // RFC 2852 adds no actions
+		case Overdue:
+			action, code = "delayed", "4.4.7"
+		case Traced:
+			action = "relayed"
+		}
+		if e.Header.Get("Action") != action || e.Header.Get("Status") != code {
 			t.Errorf("%s: block %d: %s", name, i, block)
 		}
 	}
@@ -311,7 +327,7 @@ func TestAdviceFitsTheCode(t *testing.T) {
 	}{
 		{status.Code{5, 1, 1}, "no such mailbox"}, {status.Code{5, 1, 2}, "no such mail domain"}, {status.Code{5, 1, 10}, "takes no mail"},
 		{status.Code{5, 1, 3}, "check the address"}, {status.Code{4, 2, 2}, "full"}, {status.Code{5, 3, 4}, "too large"},
-		{status.Code{5, 4, 6}, "in circles"}, {status.Code{4, 4, 1}, "out of reach"}, {status.Code{5, 6, 7}, "internationalized"},
+		{status.Code{5, 4, 6}, "in circles"}, {status.Code{5, 4, 7}, "more time"}, {status.Code{4, 4, 1}, "out of reach"}, {status.Code{5, 6, 7}, "internationalized"},
 		{status.Code{5, 7, 1}, "rules"}, {status.Code{5, 0, 0}, "postmaster"},
 	} {
 		if got := advice(c.code); !strings.Contains(got, c.want) {
