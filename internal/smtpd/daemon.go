@@ -112,9 +112,15 @@ func (d *Daemon) WaitIdle(ctx context.Context, quiet time.Duration) {
 // Serve runs one session on a connection that was accepted elsewhere, and returns when it is over.
 func (d *Daemon) Serve(conn net.Conn, p *Port) {
 	d.mu.Lock()
-	server := d.set.Server
-	d.admit(conn)
+	server, closed := d.set.Server, d.closed
+	if !closed {
+		d.admit(conn)
+	}
 	d.mu.Unlock()
+	if closed {
+		conn.Close()
+		return
+	}
 	d.session(server, conn, p)
 }
 
@@ -202,15 +208,15 @@ func (d *Daemon) Shutdown(grace time.Duration) (cut int) {
 	d.stop()
 	d.accepting.Wait()
 	over := make(chan struct{})
-	timer := time.AfterFunc(grace, func() { cut = d.cut() })
 	go func() {
 		d.serving.Wait()
 		close(over)
 	}()
-	<-over
-	if !timer.Stop() {
-		d.mu.Lock() // cut has been set
-		defer d.mu.Unlock()
+	select {
+	case <-over:
+	case <-time.After(grace):
+		cut = d.cut()
+		<-over
 	}
 	d.spare.close()
 	return cut

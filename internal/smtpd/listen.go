@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime/debug"
+	"path"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"postrider/internal/status"
 )
 
 // How long an accept loop rests after an error: twice as long each time.
@@ -125,8 +125,18 @@ func sleep(ctx context.Context, t time.Duration) bool {
 	}
 }
 
-// reportFault logs a fault of this program.
+// reportFault logs a fault of this program, and where it is. It is called while the program panics.
 func reportFault(s *Server, fault any) {
-	const maxStack = 4 << 10
-	s.Log.Warning("", "smtpd: a session has failed: "+status.Clean(fmt.Sprintf("%v: %s", fault, debug.Stack()), maxStack))
+	const deep = 6
+	text := fmt.Sprintf("smtpd: a session has failed: %v", fault)
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for shown, more := 0, true; more && shown < deep; {
+		var f runtime.Frame
+		if f, more = frames.Next(); !strings.HasPrefix(f.Function, "runtime.") {
+			text += fmt.Sprintf(" < %s:%d", path.Base(f.File), f.Line)
+			shown++
+		}
+	}
+	s.Log.Warning("", text)
 }
