@@ -64,7 +64,7 @@ func (s *Session) room(t *Transaction) *status.Status {
 		return errTooBig
 	}
 	if err := s.Spool.Room(t.Declared); err != nil {
-		return status.From(err)
+		return stored(err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"syscall"
 
 	"postrider/internal/address"
 	"postrider/internal/status"
@@ -47,7 +48,7 @@ func (s *Session) begin(chunks bool) *message {
 		return m
 	}
 	if err := s.Spool.Room(s.tx.Declared); err != nil {
-		m.fail(status.From(err), "")
+		m.fail(stored(err), "")
 		return m
 	}
 	var err error
@@ -58,7 +59,7 @@ func (s *Session) begin(chunks bool) *message {
 	}
 	if err != nil {
 		m.to = nil
-		m.fail(status.From(err), "")
+		m.fail(stored(err), "")
 		return m
 	}
 	for _, c := range s.Checks {
@@ -119,8 +120,20 @@ func (m *message) write(p []byte) {
 		return
 	}
 	if _, err := m.to.Write(p); err != nil {
-		m.fail(status.From(err), "")
+		m.fail(stored(err), "")
 	}
+}
+
+// stored is the outcome of an error of the spool: what a full disk or a lack of descriptors is called in a reply (RFC 5321
+// section 4.2.2), and after which a client knows to come back.
+func stored(err error) *status.Status {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return status.New("queue.full", 452, status.Code{4, 3, 1}, "insufficient system storage", err)
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+		return status.New("queue.busy", 421, status.Code{4, 3, 2}, "too busy just now", err)
+	}
+	return status.From(err)
 }
 
 var (
@@ -154,7 +167,7 @@ func (m *message) end() (queue.Entry, *status.Status) {
 	}
 	entry, err := m.to.commit()
 	if err != nil {
-		m.failed = status.From(err)
+		m.failed = stored(err)
 	}
 	return entry, m.failed
 }

@@ -104,10 +104,8 @@ func (s *Session) deliver(m *message) {
 }
 
 func (s *Session) refuseText(m *message, st *status.Status) {
-	if st.Op() == "queue.sync" || strings.HasPrefix(st.Op(), "queue.") {
-		if s.Stats != nil {
-			s.Stats.CommitFails.Add(1)
-		}
+	if strings.HasPrefix(st.Op(), "queue.") && s.Stats != nil {
+		s.Stats.CommitFails.Add(1)
 	}
 	s.logRefusal(st, "", m.reason)
 	s.textReply(st)
