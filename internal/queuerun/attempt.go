@@ -53,6 +53,10 @@ func (r *run) attempt(it item) {
 	if it.State == queue.Held {
 		a.unsaved = append(a.unsaved, queue.Record{Time: a.began, Kind: queue.Released, Rcpts: queue.WholeMessage})
 	}
+	if a.early() {
+		a.putOff()
+		return
+	}
 	a.perform()
 }
 
@@ -144,7 +148,7 @@ func (a *attempt) abandon(err error) {
 // settle notes a recipient's outcome.
 func (a *attempt) settle(rcpt int, kind queue.Kind, st *status.Status, from source) {
 	last, tried := a.c.History.Last(rcpt)
-	if kind == queue.Deferred && expired(a.Config.Queue, a.began, a.c.Envelope.Arrival, last, tried) {
+	if kind == queue.Deferred && expired(a.Config.Queue, a.began, birth(&a.c.Envelope), last, tried) {
 		kind = queue.Expired
 	}
 	rec := queue.Record{Time: a.began, Kind: kind, Rcpts: queue.One(rcpt), Reply: st.Reply(), Code: st.Code(), Relay: from.relay, Text: st.Text()}
@@ -211,7 +215,7 @@ func (a *attempt) postpone(wait time.Duration) error {
 	}
 	due := a.began.Add(wait)
 	if wait == 0 {
-		due = nextDue(a.Config.Queue, a.began, a.c.Envelope.Arrival, a.tries, a.Random())
+		due = a.inTime(nextDue(a.Config.Queue, a.began, birth(&a.c.Envelope), a.tries, a.Random()))
 	}
 	return errors.Join(saved, a.c.Defer(due))
 }

@@ -122,7 +122,7 @@ func (c *call) connect(hosts []route.Host, auth *smtp.Credentials) (*link, *stat
 		t := c.target(h, auth)
 		c.sayConnecting(c.mail, t)
 		opened := c.Now()
-		s, err := c.Dial(c.ctx, t, smtp.Options{Dialogue: c.Dialogue})
+		s, err := c.Dial(c.ctx, t, smtp.Options{Dialogue: c.Dialogue, Now: c.Now})
 		if err == nil {
 			return &link{Session: s, opened: opened, rest: hosts[i+1:], auth: auth}, nil
 		}

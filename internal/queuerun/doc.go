@@ -21,6 +21,12 @@
 // first attempt, and not when the attempt before is longer ago than a day: the machine was off or its clock has
 // jumped, and the host deserves another try.
 //
+// A sender may want that a message is not sent before a time (RFC 4865): until then it is not attempted, not even by a
+// Selection that asks for it, and its life begins then. A sender may set a deadline (RFC 2852), at which the next
+// attempt is at the latest. In mode R that attempt gives up; in mode N the sender hears once that the deadline has
+// passed. Whoever takes the message over hears how much time is left; in mode R nobody else may have it. A message
+// that is in a mailbox, or was taken over LMTP, is delivered.
+//
 // # What a crash costs
 //
 // Between a peer's 250 and the record (or the removal) of it only this process knows that the recipient has

@@ -56,6 +56,7 @@ type world struct {
 	hosts   map[string][]route.Host   // by domain; default: one host
 	refuse  map[string]*status.Status // by recipient
 	dsn     bool                      // peers know DSN
+	by      bool                      // peers know DELIVERBY
 	send    func(s *peer, m smtp.Message) (smtp.Result, error)
 	hook    func() // called for each transaction
 }
@@ -136,7 +137,7 @@ func (p *peer) Send(_ context.Context, m smtp.Message) (smtp.Result, error) {
 
 // accept takes the message for all that the world does not refuse.
 func (p *peer) accept(m smtp.Message) smtp.Result {
-	res := smtp.Result{DSN: p.w.dsn, Begun: true}
+	res := smtp.Result{DSN: p.w.dsn, By: p.w.by, Begun: true}
 	for _, r := range m.Rcpts {
 		st := p.w.refuse[r.Address]
 		if st == nil {

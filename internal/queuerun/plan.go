@@ -23,12 +23,17 @@ type target struct {
 	address string
 }
 
-// plan routes the pending recipients and groups them. Whom routing refuses is settled.
+// plan routes the pending recipients and groups them. Whom routing refuses is settled, and all are when it is too late.
 func (a *attempt) plan() []*group {
 	var groups []*group
 	byKey := map[string]*group{}
+	tooLate := a.tooLate()
 	for i, r := range a.c.Envelope.Rcpts {
 		if a.c.History.Done(i) || a.tried(i) {
+			continue
+		}
+		if tooLate {
+			a.giveUp(i)
 			continue
 		}
 		d := a.route(r.Address)

@@ -29,9 +29,9 @@ func (a *attempt) report() error {
 
 // actions are what there is to tell of each recipient; some says that there is anything.
 func (a *attempt) actions() (actions []dsn.Action, some bool) {
-	late := a.late()
+	delayed := a.delayed()
 	for i := range a.fates {
-		act := a.action(i, late)
+		act := a.action(i, delayed)
 		if act == "" || act != dsn.Failed && !dsn.Wanted(a.notify(i), act) {
 			continue
 		}
@@ -43,7 +43,8 @@ func (a *attempt) actions() (actions []dsn.Action, some bool) {
 	return actions, actions != nil
 }
 
-func (a *attempt) action(rcpt int, late bool) dsn.Action {
+// action is what there is to tell of a recipient; delayed, if he still waits.
+func (a *attempt) action(rcpt int, delayed dsn.Action) dsn.Action {
 	if a.fates[rcpt].quiet || a.c.History.Reported(rcpt) {
 		return ""
 	}
@@ -53,19 +54,26 @@ func (a *attempt) action(rcpt int, late bool) dsn.Action {
 	case queue.Delivered:
 		return dsn.Delivered
 	case queue.Relayed:
+		if !a.c.Envelope.By.IsZero() {
+			return dsn.Traced
+		}
 		return dsn.Relayed
 	case queue.Deferred:
-		if late {
-			return dsn.Delayed
-		}
+		return delayed
 	}
 	return ""
 }
 
-// late tells whether the sender is to be warned now.
-func (a *attempt) late() bool {
+// delayed is what there is to tell of recipients who still wait.
+func (a *attempt) delayed() dsn.Action {
 	after := a.Config.Queue.WarnAfter
-	return after > 0 && !a.c.History.Warned() && a.began.Sub(a.c.Envelope.Arrival) >= after
+	switch {
+	case a.overdue():
+		return dsn.Overdue
+	case after > 0 && !a.c.History.Warned() && a.began.Sub(birth(&a.c.Envelope)) >= after:
+		return dsn.Delayed
+	}
+	return ""
 }
 
 // untold leaves out recipients whose report was committed just before a crash.
@@ -122,13 +130,17 @@ func (a *attempt) compose(plan dsn.Plan, actions []dsn.Action, tell []int) *dsn.
 	e := &a.c.Envelope
 	r := &dsn.Report{
 		Date: a.Now(), ReportingMTA: a.Config.Hostname, To: plan.To, Double: plan.Double, MessageID: string(a.ID),
-		Arrival: e.Arrival, EnvID: e.EnvID, Ret: e.Ret, UTF8: e.UTF8, Original: a.c.Body(),
+		Arrival: e.Arrival, EnvID: e.EnvID, Ret: e.Ret, By: e.By, UTF8: e.UTF8, Original: a.c.Body(),
+	}
+	end := birth(e).Add(a.Config.Queue.Lifetime)
+	if !e.By.IsZero() && !e.ByNotify && e.By.Before(end) {
+		end = e.By
 	}
 	for _, i := range tell {
 		last := a.last(i)
 		r.Rcpts = append(r.Rcpts, dsn.Rcpt{
 			Address: e.Rcpts[i].Address, ORcpt: e.Rcpts[i].ORcpt, Action: actions[i], Status: recorded(last),
-			Remote: remote(last.Relay), LastAttempt: last.Time, WillRetryUntil: e.Arrival.Add(a.Config.Queue.Lifetime),
+			Remote: remote(last.Relay), LastAttempt: last.Time, WillRetryUntil: end,
 		})
 	}
 	return r
@@ -162,7 +174,7 @@ func (a *attempt) sendReport(r *dsn.Report, actions []dsn.Action, tell []int) er
 	}
 	var before, after []queue.Record
 	for _, i := range tell {
-		if actions[i] == dsn.Delayed {
+		if actions[i] == dsn.Delayed || actions[i] == dsn.Overdue {
 			after = append(after, a.about(queue.Warned, i, d.ID()))
 			continue
 		}

@@ -28,9 +28,9 @@ func retryAfter(q config.Queue, tries int, random float64) time.Duration {
 func firstWait(q config.Queue) time.Duration { return max(retryAfter(q, 0, 0), time.Second/2) }
 
 // nextDue is when a message is tried again. Nobody waits far beyond the instant at which it expires.
-func nextDue(q config.Queue, now, arrival time.Time, tries int, random float64) time.Time {
+func nextDue(q config.Queue, now, birth time.Time, tries int, random float64) time.Time {
 	due := now.Add(retryAfter(q, tries, random))
-	if end := arrival.Add(q.Lifetime); due.After(end) && end.Sub(now) > q.RetryMin {
+	if end := birth.Add(q.Lifetime); due.After(end) && end.Sub(now) > q.RetryMin {
 		return end
 	}
 	return due
@@ -38,12 +38,12 @@ func nextDue(q config.Queue, now, arrival time.Time, tries int, random float64) 
 
 // expired tells whether a recipient that could not be reached now is given up. last is its outcome before
 // this attempt, if it had one.
-func expired(q config.Queue, now, arrival time.Time, last queue.Record, tried bool) bool {
+func expired(q config.Queue, now, birth time.Time, last queue.Record, tried bool) bool {
 	if q.Lifetime <= 0 {
 		return true
 	}
 	gap := now.Sub(last.Time)
-	return tried && now.Sub(arrival) >= q.Lifetime && gap >= 0 && gap <= max(longGap, 2*q.RetryMax)
+	return tried && now.Sub(birth) >= q.Lifetime && gap >= 0 && gap <= max(longGap, 2*q.RetryMax)
 }
 
 // isDue tells whether a waiting message is to be tried. A time further off than any schedule would set means that

@@ -111,7 +111,7 @@ func tooMany(st *status.Status) bool {
 func (a *attempt) answered(rcpt int, st *status.Status, ans answer, lmtp bool) {
 	success := a.notify(rcpt)&queue.NotifySuccess != 0
 	switch {
-	case st.Class() == status.Success && success && !ans.DSN && !lmtp:
+	case st.Class() == status.Success && !lmtp && (success && !ans.DSN || a.traced(rcpt, ans)):
 		a.settle(rcpt, queue.Relayed, st, ans.from)
 	case st.Class() == status.Success:
 		a.settle(rcpt, queue.Delivered, st, ans.from)
@@ -129,7 +129,8 @@ func (a *attempt) message(batch []target) smtp.Message {
 	e := &a.c.Envelope
 	m := smtp.Message{
 		Sender: e.Sender, Body: a.c.Body(), EightBit: a.c.Traits.EightBit, BodyType: e.Body, UTF8: e.UTF8 && a.c.Traits.EightBitHeader,
-		Ret: e.Ret, EnvID: e.EnvID, Rcpts: make([]smtp.Rcpt, len(batch)),
+		Ret: e.Ret, EnvID: e.EnvID, Auth: e.Auth, By: e.By, ByNotify: e.ByNotify, ByTrace: e.ByTrace,
+		Rcpts: make([]smtp.Rcpt, len(batch)),
 	}
 	for i, t := range batch {
 		r := &e.Rcpts[t.rcpt]
