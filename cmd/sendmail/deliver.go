@@ -29,7 +29,7 @@ func (p *program) deliver(spool *queue.Spool, closed error) error {
 			return p.refuse(in, o, err)
 		}
 	}
-	o.Whole = acceptable
+	o.Whole = func() error { acceptable(); return nil }
 	res, err := submit.Submit(from, spool, o)
 	p.complain(res.Bad, err)
 	if err != nil {

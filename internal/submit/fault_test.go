@@ -132,15 +132,48 @@ func TestWholeComesBeforeAcceptance(t *testing.T) {
 		o := faultOptions()
 		o.SizeLimit = 1 << 20
 		calls := 0
-		o.Whole = func() {
+		o.Whole = func() error {
 			calls++
 			if n := len(contents(t, s)); n != 0 {
 				t.Errorf("%s: accepted before", name)
 			}
+			return nil
 		}
 		_, err := Submit(c.in, s, o)
 		if calls != c.want || (err == nil) != (c.want == 1) {
 			t.Errorf("%s: %d calls, %v", name, calls, err)
+		}
+	}
+}
+
+// What Whole and Tee say of a message is what becomes of it.
+func TestWholeAndTeeRefuse(t *testing.T) {
+	no := status.New("test", 554, status.Code{5, 7, 1}, "no", nil)
+	o := faultOptions()
+	o.Whole = func() error { return no }
+	if st, _ := refused(t, strings.NewReader(faultText), o); st != no {
+		t.Errorf("whole: %v", st)
+	}
+	o = faultOptions()
+	o.Tee = refusing{no}
+	if st, _ := refused(t, strings.NewReader(faultText), o); st != no {
+		t.Errorf("tee: %v", st)
+	}
+}
+
+type refusing struct{ err error }
+
+func (r refusing) Write([]byte) (int, error) { return 0, r.err }
+
+func TestTeeSeesWhatIsStoredBehindTheTrace(t *testing.T) {
+	for _, in := range []string{"", "From: a\nBcc: b\n\ntext\n", faultText} {
+		o := testOptions("bob@r.test")
+		var seen strings.Builder
+		o.Tee = &seen
+		m, _ := submit(t, in, o)
+		_, rest, _ := strings.Cut(m.text, "+0100\r\n")
+		if seen.String() != rest || rest == "" {
+			t.Errorf("%.20q: seen %d bytes, stored %d", in, seen.Len(), len(rest))
 		}
 	}
 }

@@ -25,14 +25,18 @@ const dateForm = "Mon, 2 Jan 2006 15:04:05 -0700"
 // maxName is the longest full name that is put into a header, in bytes.
 const maxName = 256
 
-// writeHeader writes the header in its final form, with the empty line. Received comes first and what was missing
-// last, so that the caller's own fields stay together as they were.
-func (s *submission) writeHeader(w *writer, id string) {
+// writeTrace writes what stands before the caller's header.
+func (s *submission) writeTrace(w *writer, id string) {
 	trace := s.Trace
 	if trace == nil {
 		trace = s.trace
 	}
 	w.writeString(trace(id))
+}
+
+// writeHeader writes the rest of the header in its final form, with the empty line. What was missing comes last, so
+// that the caller's own fields stay together as they were.
+func (s *submission) writeHeader(w *writer, id string) {
 	if s.Gateway {
 		s.header.inserts = nil
 	}

@@ -63,8 +63,12 @@ type Options struct {
 	HopLimit  int                      // hops allowed; 0: no limit
 	Now       func() time.Time         // nil: time.Now
 
-	// Whole is called once the message has been read to its end and is about to be committed. nil: nothing is.
-	Whole func()
+	// Tee gets what is stored, but for the Received field that we add. Its errors refuse the message. Its first byte
+	// comes after the draft is made. nil: nothing does.
+	Tee io.Writer
+	// Whole is called once the message has been read to its end and is about to be committed. Its error refuses the
+	// message. nil: nothing is called.
+	Whole func() error
 }
 
 // User is who submits.
@@ -85,6 +89,7 @@ type Result struct {
 	Envelope queue.Envelope
 	Size     int64     // of the message in wire form
 	Bad      []BadRcpt // what could not be read; also when Submit failed because of it
+	More     int       // how many more there are, when ParseAnswer made the result
 }
 
 // BadRcpt is an address that could not be read.
@@ -208,12 +213,13 @@ func (s *submission) store(sp Spool, e queue.Envelope) (queue.Entry, int64, erro
 	if err != nil {
 		return queue.Entry{}, 0, err
 	}
-	if err := s.write(d); err != nil {
+	err = s.write(d)
+	if err == nil && s.Whole != nil {
+		err = s.Whole()
+	}
+	if err != nil {
 		d.Abort()
 		return queue.Entry{}, 0, err
-	}
-	if s.Whole != nil {
-		s.Whole()
 	}
 	size := d.Size()
 	entry, err := d.Commit()
@@ -222,7 +228,13 @@ func (s *submission) store(sp Spool, e queue.Envelope) (queue.Entry, int64, erro
 
 func (s *submission) write(d *queue.Draft) error {
 	w := newWriter(d, s.SizeLimit)
-	s.writeHeader(w, string(d.ID()))
+	id := string(d.ID())
+	s.writeTrace(w, id)
+	if s.Tee != nil {
+		w.flush()
+		w.to = io.MultiWriter(d, s.Tee)
+	}
+	s.writeHeader(w, id)
 	s.in.copyBody(w)
 	w.flush()
 	if err := s.in.failure(); err != nil {
