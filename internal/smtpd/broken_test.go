@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -254,5 +255,35 @@ func TestHandshakeTimeout(t *testing.T) {
 	}
 	if s.Stats.TLSFailures.Load() != 1 {
 		t.Error("not counted")
+	}
+}
+
+// A session has an end, however busy the client is.
+func TestLifetime(t *testing.T) {
+	s, _ := testServer(t, &testPolicy{})
+	s.Lifetime = 50 * time.Millisecond
+	c, done, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+	said, _ := io.ReadAll(c)
+	<-done
+	if !strings.HasSuffix(string(said), "421 4.4.2 mail.here.example timeout: closing connection\r\n") {
+		t.Errorf("%q", said)
+	}
+}
+
+// A proxy's word is good for whom it speaks for, and not for what that one may say of others.
+func TestXClientThroughAProxy(t *testing.T) {
+	said := func(from string) string {
+		s, _ := testServer(t, &testPolicy{})
+		s.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+		s.XClient = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		conn := &scriptConn{from: netip.MustParseAddrPort("192.0.2.1:99"), pieces: [][]byte{[]byte("PROXY TCP4 " + from + " 192.0.2.1 1 25\r\n"), []byte("XCLIENT ADDR=127.0.0.1\r\n")}}
+		s.Serve(context.Background(), conn, &Port{})
+		return conn.out.String()
+	}
+	if got := said("198.51.100.1"); !strings.Contains(got, "\r\n550 5.7.0 ") {
+		t.Errorf("a stranger behind the proxy: %q", got)
+	}
+	if got := said("192.0.2.2"); strings.Count(got, "220 ") != 2 {
+		t.Errorf("a friend behind the proxy: %q", got)
 	}
 }

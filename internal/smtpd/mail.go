@@ -71,6 +71,7 @@ func (s *Session) room(t *Transaction) *status.Status {
 
 // path reads "FROM:<path> parameters" or "TO:<path> parameters"; when it is not ok it has replied.
 func (s *Session) path(args, prefix string) (a address.Address, params []string, ok bool) {
+	args = strings.TrimLeft(args, " ")
 	if len(args) < len(prefix) || !strings.EqualFold(args[:len(prefix)], prefix) {
 		s.mistake(501, codeSyntax, "syntax: "+s.verb+" "+prefix+"<address>")
 		return a, nil, false

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"postrider/internal/address"
 	"postrider/internal/status"
 	"postrider/internal/submit"
 )
@@ -18,14 +19,14 @@ import (
 // open brings a session to its greeting; false when it ends before.
 func (s *Session) open() bool {
 	s.setPeer()
-	s.real = s.client.Addr
-	if contains(s.Proxies, s.real) {
+	if from := s.client.Addr; contains(s.Proxies, from) {
 		if err := s.proxy(); err != nil {
-			s.Log.Warning("", "PROXY header of "+s.real.String()+": "+err.Error())
+			s.Log.Warning("", "PROXY header of "+from.String()+": "+err.Error())
 			s.close("bad PROXY header")
 			return false
 		}
 	}
+	s.real = s.client.Addr
 	if s.port.Implicit && !s.handshake() {
 		return false
 	}
@@ -87,6 +88,9 @@ func (s *Session) meet() bool {
 	s.verb = "CONNECT"
 	v := s.Policy.Connect(s.ctx, &s.client)
 	s.known = true
+	if !address.ValidHostname(s.client.Name) { // it goes into headers
+		s.client.Name = ""
+	}
 	if v.Status == nil {
 		s.always = v
 		s.reset()

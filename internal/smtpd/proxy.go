@@ -35,7 +35,7 @@ func (s *Session) proxy() error {
 		return err
 	}
 	if from.IsValid() {
-		s.client.Via = s.real.String()
+		s.client.Via = s.client.Addr.String()
 		s.setAddr(from)
 	}
 	return nil

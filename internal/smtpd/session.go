@@ -39,9 +39,10 @@ type Session struct {
 	in     reader
 	out    []byte // replies to be sent
 	client Client
-	real   netip.Addr // who is at the other end of the connection, whatever XCLIENT says
+	real   netip.Addr // who the client is, whatever it says by XCLIENT
 	user   submit.User
 	begun  time.Time
+	end    time.Time // when the session has to be over; zero: never
 
 	tx        *Transaction        // nil when there is none
 	chunks    *message            // the message of which chunks have come
@@ -77,6 +78,9 @@ func (LocalAddr) String() string { return "local" }
 // that does not belong to a transaction.
 func (s *Server) Serve(ctx context.Context, conn net.Conn, p *Port) {
 	x := &Session{Server: s, ctx: ctx, port: p, conn: conn, begun: s.now()}
+	if s.Lifetime > 0 {
+		x.end = timeNow().Add(s.Lifetime)
+	}
 	x.in = reader{conn: conn, buf: make([]byte, smallBlock), loose: p.Mode == Local, flush: x.flush, limit: x.limit}
 	if s.Stats != nil {
 		s.Stats.Connections.Add(1)
@@ -175,8 +179,8 @@ func (s *Session) limit() time.Time {
 			until = rate
 		}
 	}
-	if end := s.begun.Add(s.Lifetime); s.Lifetime > 0 && s.Now == nil && end.Before(until) {
-		until = end
+	if !s.end.IsZero() && s.end.Before(until) {
+		until = s.end
 	}
 	return until
 }

@@ -98,7 +98,7 @@ func (s *Session) deliver(m *message) {
 		s.accepted(m, entry)
 	}
 	s.reset()
-	if st != nil && s.closed == "" {
+	if st != nil && st.Class() == status.Permanent {
 		s.blame()
 	}
 }
