@@ -25,6 +25,7 @@ type Message struct {
 	History  History
 	Size     int64 // of the message, without the envelope
 	Busy     bool  // somebody holds the claim
+	Early    bool  // its sender wants no attempt yet (Envelope.Release)
 }
 
 // Text opens the message itself, in wire form. It takes no lock, and goes on where the message has changed its
@@ -94,6 +95,7 @@ func (r *reader) read(m *Message, e Entry) error {
 		return unreadable("read", err)
 	}
 	m.Size = e.Size - int64(n)
+	m.Early = !m.Envelope.Release.IsZero() && m.Envelope.Release.After(r.s.now())
 	if e.State != New {
 		if m.History, err = r.journal(e.ID, len(m.Envelope.Rcpts)); err != nil {
 			return unreadable("read", err)

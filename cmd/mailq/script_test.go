@@ -142,6 +142,12 @@ func (l *letter) set(key, value string) (err error) {
 		l.Held = &value
 	case "done":
 		l.Done, err = strconv.Atoi(value)
+	case "login":
+		l.Login = value
+	case "by":
+		l.By = value
+	case "release":
+		l.Release, err = time.ParseDuration(value)
 	case "due":
 		l.Due, err = time.ParseDuration(value)
 	case "at":

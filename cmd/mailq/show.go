@@ -58,10 +58,13 @@ func (p *program) tell(m *queue.Message) error {
 	line("Arrived:", "%s (%s ago) from %s", clock(e.Arrival), span(now.Sub(e.Arrival)), origin(e))
 	line("Size:", "%d bytes", m.Size)
 	line("Sender:", "%s", angle(e.Sender))
-	for _, f := range []struct{ name, value string }{{"ENVID:", e.EnvID}, {"RET:", e.Ret}, {"BODY:", e.Body}, {"AUTH:", e.Auth}, {"Tag:", e.Tag}} {
+	for _, f := range []struct{ name, value string }{{"ENVID:", e.EnvID}, {"RET:", e.Ret}, {"BODY:", e.Body}, {"Login:", e.Login}, {"AUTH:", e.Auth}, {"Tag:", e.Tag}} {
 		if f.value != "" {
 			line(f.name, "%s", oneLine(f.value))
 		}
+	}
+	if !e.By.IsZero() {
+		line("Deliver by:", "%s, %s", clock(e.By), afterDeadline(e))
 	}
 	for i := range e.Rcpts {
 		p.tellRcpt(w, m, i)
@@ -71,6 +74,14 @@ func (p *program) tell(m *queue.Message) error {
 		fmt.Fprintf(w, "%s  %s\n", clock(r.Time), story(&r, e.Rcpts))
 	}
 	return w.Flush()
+}
+
+// afterDeadline is what happens to a message with a deadline that was not delivered by then.
+func afterDeadline(e *queue.Envelope) string {
+	if e.ByNotify {
+		return "or the sender is told"
+	}
+	return "or it is returned"
 }
 
 // tellRcpt prints a recipient, what became of it and when it is tried next.
@@ -104,6 +115,8 @@ func (p *program) state(m *queue.Message) string {
 		word = "held: " + oneLine(m.History.HoldReason())
 	case m.State == queue.Held:
 		word = "held"
+	case m.Early:
+		word = "waits until " + clock(m.Envelope.Release) + " as its sender asked"
 	case m.History.Attempts() > 0:
 		word = "waiting, " + plural(m.History.Attempts(), "failed attempt")
 	}
@@ -118,10 +131,16 @@ func (p *program) next(m *queue.Message) string {
 	switch {
 	case m.State == queue.Held:
 		return "next attempt after it is released"
+	case m.Early:
+		return p.at(m.Envelope.Release)
 	case m.Due.After(p.now()):
-		return fmt.Sprintf("next attempt at %s (in %s)", clock(m.Due), span(m.Due.Sub(p.now())))
+		return p.at(m.Due)
 	}
 	return "next attempt at the next queue run"
+}
+
+func (p *program) at(t time.Time) string {
+	return fmt.Sprintf("next attempt at %s (in %s)", clock(t), span(t.Sub(p.now())))
 }
 
 // origin is who handed the message over.

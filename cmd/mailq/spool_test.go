@@ -48,6 +48,9 @@ type letter struct {
 	Done     int           // recipients, the first, that the attempt reached
 	Due      time.Duration // when it is tried again, after its arrival
 	Held     *string
+	Release  time.Duration // its sender wants it sent so long after it arrived
+	By       string        // and delivered so long after, with N or R as in BY=: "20m;N"
+	Login    string
 }
 
 // post queues a letter as the programs of the project would have, and returns its ID.
@@ -63,6 +66,17 @@ func post(dir string, l letter) (queue.ID, error) {
 	e := queue.Envelope{Arrival: at, Sender: l.From, UID: 1000, User: "alice", Proto: "local"}
 	if l.Client != "" {
 		e.UID, e.User, e.Proto, e.Client = -1, "", "ESMTP", l.Client
+	}
+	e.Login = l.Login
+	if l.Release != 0 {
+		e.Release = at.Add(l.Release)
+	}
+	if after, mode, ok := strings.Cut(l.By, ";"); ok {
+		d, err := time.ParseDuration(after)
+		if err != nil {
+			return "", err
+		}
+		e.By, e.ByNotify = at.Add(d), mode == "N"
 	}
 	for _, to := range l.To {
 		e.Rcpts = append(e.Rcpts, queue.Rcpt{Address: to})
@@ -81,7 +95,7 @@ func post(dir string, l letter) (queue.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	if l.Deferred != "" || l.Held != nil {
+	if l.Deferred != "" || l.Held != nil || l.Due != 0 {
 		if err := handle(s, entry, at, l); err != nil {
 			return "", err
 		}

@@ -51,7 +51,10 @@ func appendMessage(b []byte, m *queue.Message) []byte {
 	}
 	b = appendString(b, "user", e.User)
 	b = appendString(b, "client", e.Client)
+	b = appendString(b, "login", e.Login)
 	b = appendString(b, "tag", e.Tag)
+	b = appendTime(b, "release_time", e.Release)
+	b = appendTime(b, "deliver_by", e.By)
 	return append(appendRcpts(b, "done", m, true), '}')
 }
 
@@ -85,7 +88,7 @@ func appendRcpt(b []byte, m *queue.Message, i int) []byte {
 		why = "text"
 	}
 	b = appendString(append(b, '{'), "address", m.Envelope.Rcpts[i].Address)
-	b = appendString(b, why, reason(&last))
+	b = appendString(b, why, reason(m, i))
 	b = appendString(b, "status", word)
 	if last.Reply != 0 {
 		b = appendInt(b, "reply", int64(last.Reply))

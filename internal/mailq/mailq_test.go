@@ -66,6 +66,31 @@ func TestListings(t *testing.T) {
 	}
 }
 
+func TestSenderWhoWantsAMessageSentLater(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	e := envelope("alice@example.org", "bob@r.test")
+	e.Release, e.By, e.Login = epoch.Add(2*time.Hour), epoch.Add(3*time.Hour), "alice"
+	put(t, dir, "66101EF6CA4000001", e, text, func(c *queue.Claim) error { return c.Defer(epoch.Add(time.Hour)) })
+	for now, want := range map[time.Time]string{
+		epoch:                    "(waits until 2026-11-24 11:00:00 +0000 as its sender asked)",
+		epoch.Add(2 * time.Hour): "",
+	} {
+		s, err := queue.Open(dir, queue.Options{NoCreate: true, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"sendmail", "postfix"} {
+			if got := listed(t, s, Options{Format: format}); strings.Contains(got, "waits") != (want != "") || !strings.Contains(got, want) {
+				t.Errorf("%v, %s: %s", now, format, got)
+			}
+		}
+		got := listed(t, s, Options{Format: "json"})
+		if !strings.Contains(got, `"login": "alice", "release_time": 1795518000, "deliver_by": 1795521600`) {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
 func TestMonitoringFindsTheWordMqueue(t *testing.T) {
 	for root, want := range map[string]string{
 		"/var/spool/postrider":    "/var/spool/postrider/mqueue",

@@ -57,22 +57,25 @@ func fill(row *compat.Row, m *queue.Message) {
 		Warned:     m.History.Warned(),
 		Rcpts:      row.Rcpts[:0],
 	}
-	why := ""
+	prefix := "Deferred: "
+	if m.Early {
+		prefix = ""
+	}
 	for i, r := range m.Envelope.Rcpts {
-		last, _ := m.History.Last(i)
-		rcpt := compat.RowRcpt{Address: r.Address, Reason: reason(&last), Done: m.History.Done(i)}
+		rcpt := compat.RowRcpt{Address: r.Address, Reason: reason(m, i), Done: m.History.Done(i)}
 		if rcpt.Reason != "" && !rcpt.Done {
-			why = rcpt.Reason
+			row.Reason = prefix + rcpt.Reason
 		}
 		row.Rcpts = append(row.Rcpts, rcpt)
 	}
-	if why != "" {
-		row.Reason = "Deferred: " + why
-	}
 }
 
-// reason is why a recipient waits, or how its delivery ended: "" for the zero Record of one that was not tried.
-func reason(r *queue.Record) string {
+// reason is why a recipient waits, or how its delivery ended: "" for one that was not tried yet, but may be.
+func reason(m *queue.Message, rcpt int) string {
+	r, tried := m.History.Last(rcpt)
+	if !tried && m.Early {
+		return "waits until " + m.Envelope.Release.Format("2006-01-02 15:04:05 -0700") + " as its sender asked"
+	}
 	if r.Relay != "" && !strings.Contains(r.Text, r.Relay) {
 		return r.Relay + ": " + r.Text
 	}
