@@ -1,0 +1,147 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/xdg-go/scram"
+)
+
+// The caps on the file of users.
+const (
+	maxUsers = 64 << 20 // bytes
+	maxLine  = 4096
+)
+
+// users is one version of the file of users. It is not changed, but for what it remembers of successes.
+type users struct {
+	byName map[string]*account
+	usual  hash   // of the kind that most have; it is computed for who does not exist
+	scram  bool   // whoever has a password has keys
+	iters  int    // as many as most keys have
+	key    []byte // makes the salts of those who do not exist
+	recent *recent
+}
+
+// account is one line of the file.
+type account struct {
+	name     string
+	password hash // nil: there is none
+	keys     *keys
+	line     int
+}
+
+// parseUsers reads the text of a file of users. The error tells file and line.
+func parseUsers(path string, text []byte) (*users, error) {
+	u := &users{byName: map[string]*account{}, recent: newRecent()}
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		a, err := parseAccount(strings.TrimRight(string(line[:min(len(line), maxLine+1)]), "\r\n"))
+		if err == nil && a != nil {
+			if before := u.byName[a.name]; before != nil {
+				err = fmt.Errorf("user %q was in line %d already", a.name, before.line)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
+		}
+		if a == nil {
+			continue
+		}
+		if a.line = n; u.key == nil {
+			u.key = saltKey(line)
+		}
+		u.byName[a.name] = a
+	}
+	u.summarize()
+	return u, nil
+}
+
+// parseAccount reads a line; the account is nil when the line has none.
+func parseAccount(line string) (*account, error) {
+	if len(line) > maxLine {
+		return nil, fmt.Errorf("line is longer than %d bytes", maxLine)
+	}
+	if s := strings.TrimSpace(line); s == "" || s[0] == '#' {
+		return nil, nil
+	}
+	f := strings.Split(line, ":")
+	name, err := prepName(f[0])
+	switch {
+	case err != nil:
+		return nil, errors.New("the line does not begin with a user's name")
+	case len(f) == 1 || f[1] == "":
+		return nil, fmt.Errorf(`user %q has no hash of a password; "*" stands for none`, name)
+	case f[1] == "*" || f[1][0] == '!':
+		return &account{name: name}, nil
+	}
+	a := &account{name: name}
+	if a.password, err = parseHash(f[1]); err != nil {
+		return nil, fmt.Errorf("user %q: %w", name, err)
+	}
+	if k, ok := a.password.(keys); ok {
+		a.keys = &k
+	}
+	if len(f) > 2 && strings.HasPrefix(f[2], "{") {
+		h, err := parseHash(f[2])
+		k, ok := h.(keys)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("user %q: malformed keys of SCRAM", name)
+		}
+		a.keys = &k
+	}
+	return a, nil
+}
+
+// summarize finds out what is to be known of all.
+func (u *users) summarize() {
+	costs, iters := map[string]int{}, map[int]int{}
+	others := false
+	u.usual, u.iters = absent, ourIterations
+	for _, a := range u.byName {
+		if a.password == nil {
+			continue
+		}
+		cost := a.password.cost()
+		if costs[cost]++; costs[cost] > costs[u.usual.cost()] {
+			u.usual = a.password
+		}
+		if a.keys == nil {
+			others = true
+		} else if iters[a.keys.Iters]++; iters[a.keys.Iters] > iters[u.iters] {
+			u.iters = a.keys.Iters
+		}
+	}
+	u.scram = len(iters) > 0 && !others
+}
+
+// absent is a hash of no password: nothing is known whose sum is zero.
+var absent = argonHash{id: true, memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, 16), sum: make([]byte, 32)}
+
+// saltKey makes the key for the salts of those who do not exist, of a line that is as secret as they should be. It is
+// the same in all processes that read the file, and changes seldom: who compares salts learns nothing.
+func saltKey(line []byte) []byte {
+	sum := sha256.Sum256(append([]byte("salts of nobody\x00"), line...))
+	return sum[:]
+}
+
+// credentials are the keys of a user. The account is nil when there are none, and then they are keys that nobody has.
+func (u *users) credentials(name string) (c scram.StoredCredentials, a *account) {
+	if a := u.byName[name]; a != nil && a.password != nil && a.keys != nil {
+		return scram.StoredCredentials(*a.keys), a
+	}
+	digest := func(what string) []byte {
+		mac := hmac.New(sha256.New, u.key)
+		mac.Write([]byte(what + name))
+		return mac.Sum(nil)
+	}
+	return scram.StoredCredentials{
+		KeyFactors: scram.KeyFactors{Salt: string(digest("salt ")[:16]), Iters: u.iters},
+		StoredKey:  digest("stored "), ServerKey: digest("server "),
+	}, nil
+}
