@@ -66,7 +66,10 @@ func parseHash(s string) (hash, error) {
 
 // parseCrypt reads a hash in the manner of crypt(5).
 func parseCrypt(s string) (hash, error) {
-	id, _, _ := strings.Cut(strings.TrimPrefix(s, "$"), "$")
+	id, _, found := strings.Cut(strings.TrimPrefix(s, "$"), "$")
+	if !found {
+		return nil, errHash
+	}
 	switch id {
 	case "argon2i", "argon2id":
 		return parseArgon(s)

@@ -84,6 +84,7 @@ func TestRefusedHashes(t *testing.T) {
 		{"SHA-crypt with negative rounds", "$5$rounds=-1$saltstring$" + sum43, errHash.Error()},
 		{"SHA-crypt with a sum of the other kind", "$5$saltstring$" + sum86, errHash.Error()},
 		{"SHA-crypt with a strange letter", "$6$saltstring$" + sum86[1:] + "=", errHash.Error()},
+		{"SHA-crypt without anything", "$6", errHash.Error()},
 		{"SHA-crypt without a salt", "$6$" + sum86, errHash.Error()},
 		{"Argon2 of an old version", "$argon2id$v=16$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", errHash.Error()},
 		{"Argon2 with all the memory there is", "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", errHash.Error()},
