@@ -86,6 +86,7 @@ func (c *Claim) load(name string) error {
 	if c.History, err = r.journal(c.Entry.ID, len(c.Envelope.Rcpts)); err != nil {
 		return failed("read", err)
 	}
+	c.Envelope.Rcpts = append(c.Envelope.Rcpts, c.History.members...)
 	c.had = len(c.History.events) > 0
 	return c.verify()
 }
@@ -151,23 +152,36 @@ func (c *Claim) Record(records ...Record) error {
 		text = appendRecord(text, &merged[i])
 		final = final || merged[i].Kind.final()
 	}
-	c.torn = true
-	if _, err := c.journal.Write(text); err != nil {
+	if err := c.append(text); err != nil {
 		return failed("record", err)
 	}
-	c.torn = false
 	if final {
 		if err := c.syncJournal(); err != nil {
 			return failed("record", err)
 		}
 	}
+	c.remember(merged)
+	return nil
+}
+
+// append writes to the journal.
+func (c *Claim) append(text []byte) error {
+	c.torn = true
+	if _, err := c.journal.Write(text); err != nil {
+		return err
+	}
+	c.torn = false
+	return nil
+}
+
+// remember adds to the history what the journal has got.
+func (c *Claim) remember(records []Record) {
 	if c.History.last == nil {
 		c.History = newHistory(len(c.Envelope.Rcpts))
 	}
-	for _, r := range merged {
+	for _, r := range records {
 		c.History.add(r)
 	}
-	return nil
 }
 
 // merge joins records that are alike but for adjacent recipients, so that a list of thousands takes a line.

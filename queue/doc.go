@@ -21,6 +21,7 @@
 //	draft     [tmp/ID, locked by its writer]   NewDraft           accepted or held (Commit), nothing (Abort, crash)
 //	accepted  new/ID,S=n                       Draft.Commit       claimed, held
 //	claimed   any of new cur hold, locked      Spool.Claim        what it was (Close, crash), or any below
+//	expanded  the same         journal/ID      Claim.Expand       as claimed
 //	deferred  cur/ID,S=n:2,due  journal/ID     Claim.Defer        claimed, held
 //	held      hold/ID,S=n       journal/ID     Claim.Hold, Draft  deferred, due at once (Claim.Release)
 //	done      none                             Claim.Remove
@@ -41,6 +42,12 @@
 // synced before Record returns, so that it is on disk before the next transaction begins. A deferral is not:
 // losing it costs a reason in a listing and an attempt, nothing else, and a host that is down must not cost a
 // sync for each message that waits for it.
+//
+// Expanded: a recipient that is an alias, and the recipients that took its place, are in the journal, synced before any
+// of them is served (Claim.Expand). Before that instant the alias may come to mean others; after it, it is never looked
+// at again for this message, so that no power cut and no change of the alias serves a member twice or forgets one.
+// Members follow the recipients of the envelope, by their numbers and in every Claim and Message. A record of an
+// expansion counts only when all its members were read.
 //
 // Done: the queue file is unlinked; where there is a journal the directory is synced before the journal goes,
 // so that no power cut brings back the message without its record. A message that was finished in one

@@ -61,6 +61,11 @@ type Rcpt struct {
 	ORcpt   string // as the ORCPT parameter carried it, "rfc822;..." with xtext; "" when it was not given
 	Notify  Notify
 	NoAlias bool // its aliases are not expanded: it was written "\alice"
+
+	// These are of recipients that took the place of another, an alias, after the message was accepted (Claim.Expand).
+	Parent int    // whose place it took, by its number from 1; 0: the recipient is the sender's own
+	Sender string // envelope sender for it, the list's owner; "": the message's own
+	Agent  string // "": Address is an address; else what it is instead, as a command
 }
 
 // Envelope is what is known of a message beside its text. Strings are data: any bytes are kept.

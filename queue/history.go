@@ -13,13 +13,14 @@ import (
 // Kind is what a journal record tells.
 type Kind uint8
 
-// The kinds of records. Those from Delivered to Expired are outcomes of recipients.
+// The kinds of records. Those from Delivered to Expanded are outcomes of recipients.
 const (
 	Delivered Kind = iota + 1 // handed over: final
 	Relayed                   // handed to a host that does not know DSN: final (RFC 3461 section 6.1)
 	Deferred                  // to be tried again
 	Failed                    // refused for good: final, but a report may be due
 	Expired                   // given up after the queue's lifetime: final, but a report may be due
+	Expanded                  // an alias: Members recipients took its place, final (made by Claim.Expand)
 	Intent                    // a report with ID is about to be committed for the recipients
 	Reported                  // the report is committed, or it was decided that none is due
 	Warned                    // a delay report is committed for the recipients
@@ -28,7 +29,8 @@ const (
 )
 
 var kindNames = [...]string{Delivered: "delivered", Relayed: "relayed", Deferred: "deferred", Failed: "failed", Expired: "expired",
-	Intent: "intent", Reported: "reported", Warned: "warned", HeldBy: "held", Released: "released"}
+	Expanded: "expanded",
+	Intent:   "intent", Reported: "reported", Warned: "warned", HeldBy: "held", Released: "released"}
 
 // String is the kind's word in journals and listings.
 func (k Kind) String() string {
@@ -38,7 +40,7 @@ func (k Kind) String() string {
 	return "?"
 }
 
-func (k Kind) outcome() bool { return k >= Delivered && k <= Expired }
+func (k Kind) outcome() bool { return k >= Delivered && k <= Expanded }
 
 // final tells whether losing the record could deliver, or report, twice.
 func (k Kind) final() bool { return k != Deferred }
@@ -54,14 +56,15 @@ func One(rcpt int) Span { return Span{rcpt, rcpt} }
 
 // Record is one thing that happened to a message after it was accepted.
 type Record struct {
-	Time  time.Time
-	Kind  Kind
-	Rcpts Span
-	Reply int         // reply code of an outcome
-	Code  status.Code // its enhanced code
-	Relay string      // who answered, "mx.example[192.0.2.7]:25"
-	Text  string      // what was answered, or why
-	ID    ID          // the report of Intent, Reported and Warned
+	Time    time.Time
+	Kind    Kind
+	Rcpts   Span
+	Reply   int         // reply code of an outcome
+	Code    status.Code // its enhanced code
+	Relay   string      // who answered, "mx.example[192.0.2.7]:25"
+	Text    string      // what was answered, or why
+	ID      ID          // the report of Intent, Reported and Warned
+	Members int         // of Expanded: how many
 }
 
 // appendRecord writes a record as one line: a checksum of the rest, the time, the kind, the recipients, and
@@ -74,35 +77,61 @@ func appendRecord(b []byte, r *Record) []byte {
 	line = appendParam(line, "code", r.Code.String())
 	line = appendParam(line, "relay", r.Relay)
 	line = appendParam(line, "id", string(r.ID))
+	if r.Members != 0 {
+		line = appendParam(line, "members", strconv.Itoa(r.Members))
+	}
 	line = appendParam(line, "text", r.Text)
 	return appendChecked(b, line)
 }
 
-// parseRecord reads a line of a journal; false when it is torn or foreign.
-func parseRecord(line string) (r Record, ok bool) {
+// journalLine is a line of a journal: the time, what happened, to whom, and the rest of it.
+type journalLine struct {
+	time time.Time
+	kind string
+	span Span
+	rest string
+}
+
+// cutLine takes a line of a journal apart; false when it is torn or foreign.
+func cutLine(line string) (l journalLine, ok bool) {
 	rest, ok := cutChecked(line)
 	if !ok {
-		return r, false
+		return l, false
 	}
 	when, rest, _ := strings.Cut(rest, " ")
-	kind, rest, _ := strings.Cut(rest, " ")
+	if l.time, ok = parseTime(when); !ok {
+		return l, false
+	}
+	l.kind, rest, _ = strings.Cut(rest, " ")
 	span, rest, _ := strings.Cut(rest, " ")
-	if r.Time, ok = parseTime(when); !ok {
-		return r, false
-	}
-	for k, name := range kindNames {
-		if name == kind && name != "" {
-			r.Kind = Kind(k)
-		}
-	}
 	first, last, _ := strings.Cut(span, "-")
 	a, okA := decimal(first)
 	z, okZ := decimal(last)
-	r.Rcpts = Span{int(a) - 1, int(z) - 1}
-	if r.Kind == 0 || !okA || !okZ || a > z {
+	l.span, l.rest = Span{int(a) - 1, int(z) - 1}, rest
+	return l, okA && okZ && a <= z
+}
+
+// parseRecord reads a line of a journal; false when it is torn or foreign.
+func parseRecord(line string) (r Record, ok bool) {
+	l, ok := cutLine(line)
+	if !ok {
 		return r, false
 	}
-	ok = params(rest, func(key, value string) {
+	return l.record()
+}
+
+// record is the line as a Record; false when it is none.
+func (l *journalLine) record() (r Record, ok bool) {
+	r.Time, r.Rcpts = l.time, l.span
+	for k, name := range kindNames {
+		if name == l.kind && name != "" {
+			r.Kind = Kind(k)
+		}
+	}
+	if r.Kind == 0 {
+		return r, false
+	}
+	ok = params(l.rest, func(key, value string) {
 		switch key {
 		case "reply":
 			r.Reply, _ = strconv.Atoi(value)
@@ -112,6 +141,8 @@ func parseRecord(line string) (r Record, ok bool) {
 			r.Relay = value
 		case "id":
 			r.ID = ID(value)
+		case "members":
+			r.Members, _ = strconv.Atoi(value)
 		case "text":
 			r.Text = value
 		}
@@ -123,8 +154,9 @@ func parseRecord(line string) (r Record, ok bool) {
 // has happened.
 type History struct {
 	events   []Record
-	last     []int // by recipient: index of the newest outcome in events, plus one
-	report   []ID  // by recipient: report that is intended or committed
+	members  []Rcpt // recipients that expansions brought, behind those of the envelope
+	last     []int  // by recipient: index of the newest outcome in events, plus one
+	report   []ID   // by recipient: report that is intended or committed
 	reported []bool
 	warned   bool
 	reason   string // why the message is held
@@ -135,19 +167,42 @@ type History struct {
 // parseHistory reads a journal for a message with n recipients. Lines that are torn are passed over: what they
 // would have told did not become durable.
 func parseHistory(text []byte, n int) History {
-	h := newHistory(n)
+	h, x := newHistory(n), expansions{known: n}
 	for len(text) > 0 {
 		line, rest, _ := bytes.Cut(text, []byte("\n"))
-		if r, ok := parseRecord(string(line)); ok {
-			h.add(r)
-		}
 		text = rest
+		l, ok := cutLine(string(line))
+		if !ok {
+			continue
+		}
+		if l.kind == memberRecord {
+			if m, ok := parseMember(l.rest); ok {
+				x.member(l.span.First, m)
+			}
+			continue
+		}
+		r, ok := l.record()
+		if !ok || r.Kind == Expanded && !x.whole(&r) {
+			continue
+		}
+		h.add(r)
+		h.grow(x.known)
 	}
+	h.members = x.members
 	return h
 }
 
 func newHistory(n int) History {
 	return History{last: make([]int, n), report: make([]ID, n), reported: make([]bool, n)}
+}
+
+// grow makes room for the outcomes of n recipients.
+func (h *History) grow(n int) {
+	if more := n - len(h.last); more > 0 {
+		h.last = append(h.last, make([]int, more)...)
+		h.report = append(h.report, make([]ID, more)...)
+		h.reported = append(h.reported, make([]bool, more)...)
+	}
 }
 
 func (h *History) add(r Record) {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	maxEnvelope = 64 << 20 // bytes of a queue file's envelope
-	maxJournal  = 64 << 20 // bytes of a journal that are read
+	maxEnvelope = 64 << 20  // bytes of a queue file's envelope
+	maxJournal  = 256 << 20 // bytes of a journal that are read: a list may have 250,000 members
 )
 
 // Message is what a listing shows of a message.
@@ -100,6 +100,7 @@ func (r *reader) read(m *Message, e Entry) error {
 		if m.History, err = r.journal(e.ID, len(m.Envelope.Rcpts)); err != nil {
 			return unreadable("read", err)
 		}
+		m.Envelope.Rcpts = append(m.Envelope.Rcpts, m.History.members...)
 	}
 	if len(r.locked) > 0 {
 		st, err := f.Stat()
