@@ -1,0 +1,267 @@
+// Package policy decides what the server does for whom: an implementation of smtpd.Policy from the configuration, the
+// access table, DNS and the users of this machine.
+//
+// # Who a client is
+//
+// A friend is a client in relay.networks, one that the access table relays for, a user of this machine by the kernel's
+// word, or whoever has logged in. All others are strangers. A client is counted by its IPv4 address or its /64 network
+// of IPv6; friends by their network are counted but not limited.
+//
+// # What is decided when
+//
+//	connection  too many sessions or connections (421), the access table's Connect:; what else speaks against a stranger,
+//	            by its name in DNS or by DNS lists, is found out and kept
+//	HELO        a stranger may not say that it is us
+//	MAIL        login where it is required, rate, From:, which login may use a sender
+//	RCPT        rate, To:, what was kept, HELO, relaying, whether the recipient exists
+//
+// What speaks against a stranger is kept until RCPT for two reasons: it may still log in, and postmaster must be there
+// for everybody (RFC 5321 section 4.5.1), just for those who are refused.
+//
+// # Rules
+//
+//   - Whatever is not allowed is refused: a recipient is taken only when its domain is ours, is one of relay.domains, has
+//     RELAY in the access table, or the client is a friend.
+//   - Only the domain of a recipient as it was parsed decides. A localpart with % or ! or @ in it is a user's name.
+//   - A sender proves nothing: no sender makes a friend.
+//   - What cannot be found out is a temporary refusal, but for DNS lists: one that does not answer says nothing.
+//   - Strangers pay for waits: nobody asks DNS for a friend. All questions about a client take dnsTime at most.
+//   - What is kept about clients is bounded, and so is the work for each step.
+package policy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"postrider/internal/access"
+	"postrider/internal/address"
+	"postrider/internal/config"
+	"postrider/internal/dns"
+	"postrider/internal/route"
+	"postrider/internal/smtpd"
+	"postrider/internal/status"
+)
+
+// dnsTime is how long the questions of one step to DNS may take in all.
+const dnsTime = 5 * time.Second
+
+// Options are what a Policy needs beside the configuration.
+type Options struct {
+	Resolver dns.Resolver
+	Router   *route.Router // knows whether a recipient of ours exists
+
+	// Report is told, not too often, of what goes wrong and is no client's fault: a table that has become unreadable, a
+	// DNS list that does not answer. nil: nobody is.
+	Report func(error)
+
+	Now   func() time.Time    // nil: time.Now
+	Addrs func() []netip.Addr // the addresses of this machine; nil: those of its interfaces
+	Old   *Policy             // whose counts of clients go on, as the configuration is read again; nil: none
+}
+
+// Policy is an smtpd.Policy.
+type Policy struct {
+	conf config.Config
+	o    Options
+
+	hostname string // in ASCII
+	networks []netip.Prefix
+	domains  domains
+	own      ownAddrs
+	lists    []dnsZone
+	access   *access.File[*access.Table]
+	logins   *access.File[senders] // nil: senders are not bound to logins
+
+	clients *clients
+	known   *cache[netip.Addr, facts]
+	reports *cache[string, struct{}] // what was reported within a minute
+}
+
+// session is what a Policy keeps of a session, in smtpd.Client.State.
+type session struct {
+	client *client // its counts; nil for a user of this machine
+	grant  string  // why the client may relay; "" when it may not, unless it logs in
+	found  *refusal
+	helo   heloCheck
+}
+
+// refusal is what a stranger will be refused for.
+type refusal struct {
+	status *status.Status
+	why    string
+}
+
+func (r *refusal) verdict() smtpd.Verdict { return smtpd.Verdict{Status: r.status, Reason: r.why} }
+
+// New makes a Policy of a configuration that has been checked. The error tells what is wrong with a table.
+func New(conf config.Config, o Options) (*Policy, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Report == nil {
+		o.Report = func(error) {}
+	}
+	if o.Addrs == nil {
+		o.Addrs = interfaces
+	}
+	p := &Policy{conf: conf, o: o, own: ownAddrs{list: o.Addrs, now: o.Now}, clients: newClients(o.Now, maxClients)}
+	if o.Old != nil {
+		p.clients = o.Old.clients
+	}
+	p.known = newCache[netip.Addr, facts](o.Now, maxFacts)
+	p.reports = newCache[string, struct{}](o.Now, maxReports)
+	if err := p.settings(); err != nil {
+		return nil, err
+	}
+	return p, p.tables()
+}
+
+// settings reads what the configuration holds in text.
+func (p *Policy) settings() (err error) {
+	if p.networks, err = prefixes(p.conf.Relay.Networks); err != nil {
+		return fmt.Errorf("relay.networks: %w", err)
+	}
+	p.hostname, _ = address.ASCIIDomain(p.conf.Hostname)
+	if p.domains, err = newDomains(p.conf); err != nil {
+		return err
+	}
+	if p.lists, err = dnsZones(p.conf.Smtpd.DNSLists); err != nil {
+		return fmt.Errorf("smtpd.dns_lists: %w", err)
+	}
+	return nil
+}
+
+// tables opens the tables in files.
+func (p *Policy) tables() (err error) {
+	s := p.conf.Smtpd
+	p.access, err = access.OpenFile(s.Access, access.Parse, access.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
+	if err == nil && s.SenderLogins != "" {
+		p.logins, err = access.OpenFile(s.SenderLogins, parseSenders, access.FileOptions{Report: p.o.Report, Now: p.o.Now})
+	}
+	return err
+}
+
+// Notes tells of lines of the access table that mean nothing here, or less than they seem to.
+func (p *Policy) Notes() []string { return p.access.Get().Notes() }
+
+// report tells of a fault, once a minute.
+func (p *Policy) report(what string, err error) {
+	if _, again := p.reports.get(what); !again {
+		p.reports.put(what, struct{}{}, time.Minute)
+		p.o.Report(fmt.Errorf("%s: %w", what, err))
+	}
+}
+
+// prefixes reads networks; an address alone is a network of one.
+func prefixes(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, err := netip.ParseAddr(s)
+			if err != nil {
+				return nil, err
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		if p.Addr().Is4In6() {
+			p = netip.PrefixFrom(p.Addr().Unmap(), max(p.Bits()-96, 0))
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+func contains(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// interfaces are the addresses of this machine's network interfaces; none when they cannot be found out.
+func interfaces() []netip.Addr {
+	list, _ := net.InterfaceAddrs()
+	var addrs []netip.Addr
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			addrs = append(addrs, p.Addr())
+		}
+	}
+	return addrs
+}
+
+// ownAddrs knows the addresses of this machine, as they were within a minute.
+type ownAddrs struct {
+	list func() []netip.Addr
+	now  func() time.Time
+	seen atomic.Pointer[ownSeen]
+}
+
+type ownSeen struct {
+	at   time.Time
+	have map[netip.Addr]bool
+}
+
+func (o *ownAddrs) has(a netip.Addr) bool {
+	if a.IsLoopback() || a.IsUnspecified() {
+		return true
+	}
+	seen, now := o.seen.Load(), o.now()
+	if seen == nil || now.Sub(seen.at) > time.Minute || now.Before(seen.at) {
+		seen = &ownSeen{at: now, have: map[netip.Addr]bool{}}
+		for _, own := range o.list() {
+			seen.have[plain(own)] = true
+		}
+		o.seen.Store(seen)
+	}
+	return seen.have[plain(a)]
+}
+
+// plain is an address in the one form for comparing.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// domains are those whose mail we take: our own, and those that we relay for.
+type domains struct {
+	local map[string]bool
+	relay map[string]bool // with a leading dot: all below it
+}
+
+func newDomains(conf config.Config) (domains, error) {
+	d := domains{local: map[string]bool{}, relay: map[string]bool{}}
+	for _, s := range append([]string{"localhost", conf.Hostname}, conf.Domains...) {
+		if name, err := address.ASCIIDomain(s); err == nil {
+			d.local[name] = true
+		}
+	}
+	for _, s := range conf.Relay.Domains {
+		name, dot := s, ""
+		if s != "" && s[0] == '.' {
+			name, dot = s[1:], "."
+		}
+		name, err := address.ASCIIDomain(name)
+		if err != nil {
+			return d, fmt.Errorf("relay.domains: %q: %w", s, err)
+		}
+		d.relay[dot+name] = true
+	}
+	return d, nil
+}
+
+// isRelay tells whether a domain, in ASCII, is one that we relay for: as it is written, or below one with a dot before it.
+func (d domains) isRelay(name string) bool {
+	if d.relay[name] {
+		return true
+	}
+	for i := 0; i < len(name); i++ {
+		if name[i] == '.' && d.relay[name[i:]] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,104 @@
+package policy
+
+import (
+	"context"
+	"strings"
+
+	"postrider/internal/access"
+	"postrider/internal/address"
+	"postrider/internal/route"
+	"postrider/internal/smtpd"
+	"postrider/internal/status"
+)
+
+// Rcpt implements smtpd.Policy.
+func (p *Policy) Rcpt(ctx context.Context, c *smtpd.Client, t *smtpd.Transaction, rcpt address.Address) smtpd.Verdict {
+	s, _ := c.State.(*session)
+	grant := p.grant(c)
+	switch {
+	case s == nil:
+		return unknownClient()
+	case p.over(c, s, recipients, p.conf.Smtpd.ClientRecipients):
+		return smtpd.Verdict{Status: status.New("policy.rcpt", 452, status.Code{4, 7, 1}, "too many recipients from your host, try again later", nil), Reason: "client_recipients"}
+	case c.Mode == smtpd.Submission && c.Login == "": // not reached after MAIL, and nothing to rely on that for
+		return smtpd.Verdict{Status: status.New("policy.rcpt", 530, status.Code{5, 7, 0}, "log in first", nil)}
+	case rcpt.IsNull():
+		return refuse(553, status.Code{5, 1, 3}, rcpt, "the null address is no recipient")
+	}
+	local, master := p.isLocal(rcpt), isPostmaster(rcpt)
+	if rcpt.Domain() == "" && !master && grant == "" {
+		return refuse(553, status.Code{5, 1, 3}, rcpt, "a recipient needs a domain")
+	}
+	rule := p.access.Get().Recipient(rcpt, local)
+	v := ruled(rule, status.New("policy.rcpt", 550, status.Code{5, 2, 1}, "<"+rcpt.String()+">: no mail is taken for this recipient", nil))
+	if v.Status != nil {
+		return v
+	}
+	if grant == "" && !(master && local) {
+		if r := p.strangerRefusal(ctx, c, s); r != nil {
+			return r.verdict()
+		}
+	}
+	why := p.mayReach(rcpt, local, grant, rule)
+	if why == "" {
+		v := refuse(550, status.Code{5, 7, 1}, rcpt, "relaying denied")
+		v.Reason = "relay"
+		return v
+	}
+	if v.Discard { // only now: a stranger learns nothing from it that a refusal would not say
+		return v
+	}
+	if st := p.exists(rcpt); st != nil {
+		return smtpd.Verdict{Status: st}
+	}
+	v.Reason = why
+	return v
+}
+
+// strangerRefusal is what speaks against a stranger, nil when nothing does.
+func (p *Policy) strangerRefusal(ctx context.Context, c *smtpd.Client, s *session) *refusal {
+	if s.found != nil {
+		return s.found
+	}
+	return p.heloRefusal(ctx, c, s)
+}
+
+// isPostmaster tells whether a recipient is one that must not be refused to anybody (RFC 5321 section 4.5.1), if its
+// domain is ours.
+func isPostmaster(a address.Address) bool { return strings.EqualFold(a.Unquoted(), "postmaster") }
+
+// isLocal tells whether a recipient is one of this machine. Nothing counts but the domain as it was parsed.
+func (p *Policy) isLocal(a address.Address) bool {
+	if a.Domain() == "" {
+		return true
+	}
+	if ip, ok := a.Literal(); ok {
+		return p.own.has(ip)
+	}
+	name, err := address.ASCIIDomain(a.Domain())
+	return err == nil && p.domains.local[name]
+}
+
+// mayReach is why mail for a recipient may pass, "" when it may not.
+func (p *Policy) mayReach(a address.Address, local bool, grant string, rule access.Rule) string {
+	switch {
+	case local:
+		return "local"
+	case grant != "":
+		return grant
+	case rule.Action == access.Relay:
+		return accessWhy(rule)
+	}
+	if name, err := address.ASCIIDomain(a.Domain()); err == nil && p.domains.isRelay(name) {
+		return "relay.domains"
+	}
+	return ""
+}
+
+// exists tells why there is no such recipient, or that nobody knows just now; nil when there is one.
+func (p *Policy) exists(a address.Address) *status.Status {
+	if d := p.o.Router.Route(a); d.Kind == route.Refuse {
+		return d.Status
+	}
+	return nil
+}
