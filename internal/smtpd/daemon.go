@@ -90,6 +90,13 @@ func (d *Daemon) Alive() bool {
 	return len(d.loops) >= len(d.set.Listeners)
 }
 
+// Listeners are those at which connections are accepted.
+func (d *Daemon) Listeners() []Listener {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.set.Listeners
+}
+
 // Sessions is how many sessions go on now.
 func (d *Daemon) Sessions() int {
 	d.mu.Lock()
