@@ -83,7 +83,7 @@ func (a *Authenticator) check(ctx context.Context, name, password string) (*acco
 	users := a.file.current()
 	account := users.byName[name]
 	known := account != nil && account.password != nil
-	if known && users.recent.has(name, password, a.now()) {
+	if account, ok := users.recent.get(name, password, a.now()); ok {
 		return account, nil
 	}
 	against := users.usual
@@ -103,7 +103,7 @@ func (a *Authenticator) check(ctx context.Context, name, password string) (*acco
 	case !ok:
 		return nil, failed(errPassword)
 	}
-	users.recent.add(name, password, a.now())
+	users.recent.put(name, password, account, a.now(), memoryTime)
 	return account, nil
 }
 

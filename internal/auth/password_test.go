@@ -221,12 +221,15 @@ func TestASuccessIsRememberedForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	login := func(password string) string { return talk(a, sasl.NewPlainClient("", "alice", password), overTLS) }
-	remembered := func() bool { return a.file.current().recent.has("alice", "password", clk.now()) }
+	remembered := func(password string) bool {
+		_, ok := a.file.current().recent.get("alice", password, clk.now())
+		return ok
+	}
 
-	if got := login("wrong"); got != badLogin || a.file.current().recent.has("alice", "wrong", clk.now()) {
+	if got := login("wrong"); got != badLogin || remembered("wrong") {
 		t.Errorf("a failure was remembered: %s", got)
 	}
-	if got := login("password"); got != "alice" || !remembered() {
+	if got := login("password"); got != "alice" || !remembered("password") {
 		t.Errorf("a success was not remembered: %s", got)
 	}
 	// What is remembered is used, and it is only this password.
@@ -237,11 +240,11 @@ func TestASuccessIsRememberedForAWhile(t *testing.T) {
 	if got := login("wrong"); got != badLogin {
 		t.Errorf("another password: %s", got)
 	}
-	clk.pass(recentTime)
-	if remembered() {
+	clk.pass(memoryTime)
+	if remembered("password") {
 		t.Error("a success was remembered too long")
 	}
-	a.file.current().recent.add("alice", "password", clk.now())
+	a.file.current().recent.put("alice", "password", a.file.current().byName["alice"], clk.now(), memoryTime)
 	writeUsers(t, path, "alice:"+quickCrypt)
 	clk.pass(time.Second)
 	if got := login("password"); got != badLogin {
@@ -249,22 +252,30 @@ func TestASuccessIsRememberedForAWhile(t *testing.T) {
 	}
 }
 
-func TestWhatIsRememberedHasACap(t *testing.T) {
-	r, clk := newRecent(), newClock()
-	for i := range maxRecent {
-		r.add(fmt.Sprint(i), "x", clk.now())
+func TestMemoryHasACap(t *testing.T) {
+	m, clk := newMemory[int](), newClock()
+	has := func(name, secret string) bool { _, ok := m.get(name, secret, clk.now()); return ok }
+	for i := range maxMemory {
+		m.put(fmt.Sprint(i), "x", i, clk.now(), memoryTime)
 	}
-	clk.pass(recentTime / 2)
-	r.add("late", "x", clk.now())
-	if len(r.until) != 1 {
-		t.Errorf("%d are remembered", len(r.until))
+	m.put("one more", "x", 0, clk.now(), memoryTime)
+	if len(m.held) != 1 {
+		t.Errorf("%d are remembered", len(m.held))
 	}
-	for i := range maxRecent - 1 {
-		r.add(fmt.Sprint(i), "x", clk.now())
+	clk.pass(memoryTime / 2)
+	for i := range maxMemory - 1 {
+		m.put(fmt.Sprint(i), "x", i, clk.now(), memoryTime)
 	}
-	clk.pass(recentTime)
-	r.add("last", "x", clk.now())
-	if len(r.until) != 1 || !r.has("last", "x", clk.now()) || r.has("las", "tx", clk.now()) {
-		t.Errorf("%d are remembered", len(r.until))
+	clk.pass(memoryTime / 2)
+	m.put("last", "x", 7, clk.now(), time.Second)
+	if len(m.held) != maxMemory {
+		t.Errorf("%d are remembered; those whose time was over should have gone, and no others", len(m.held))
+	}
+	if !has("last", "x") || has("las", "tx") || has("one more", "x") {
+		t.Error("what is remembered is not what was put")
+	}
+	clk.pass(time.Second)
+	if has("last", "x") {
+		t.Error("a value was remembered longer than it may")
 	}
 }

@@ -24,7 +24,7 @@ type users struct {
 	scram  bool   // whoever has a password has keys
 	iters  int    // as many as most keys have
 	key    []byte // makes the salts of those who do not exist
-	recent *recent
+	recent *memory[*account]
 }
 
 // account is one line of the file.
@@ -32,12 +32,13 @@ type account struct {
 	name     string
 	password hash // nil: there is none
 	keys     *keys
+	locked   bool // may not log in, whoever says who it is
 	line     int
 }
 
 // parseUsers reads the text of a file of users. The error tells file and line.
 func parseUsers(path string, text []byte) (*users, error) {
-	u := &users{byName: map[string]*account{}, recent: newRecent()}
+	u := &users{byName: map[string]*account{}, recent: newMemory[*account]()}
 	n := 0
 	for line := range bytes.Lines(text) {
 		n++
@@ -78,7 +79,7 @@ func parseAccount(line string) (*account, error) {
 	case len(f) == 1 || f[1] == "":
 		return nil, fmt.Errorf(`user %q has no hash of a password; "*" stands for none`, name)
 	case f[1] == "*" || f[1][0] == '!':
-		return &account{name: name}, nil
+		return &account{name: name, locked: f[1][0] == '!'}, nil
 	}
 	a := &account{name: name}
 	if a.password, err = parseHash(f[1]); err != nil {
