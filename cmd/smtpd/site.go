@@ -68,6 +68,8 @@ func (p *program) newSite(conf config.Config, spool *queue.Spool, run *starter, 
 	opts := policy.Options{
 		Resolver: resolver,
 		Router:   route.New(conf, resolver, route.NewPasswd("/etc/passwd")),
+		Queue:    spool,
+		Run:      run.turn,
 		Report:   func(err error) { p.log.Warning("", "smtpd: "+err.Error()) },
 	}
 	stats := new(smtpd.Stats)
