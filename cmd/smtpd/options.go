@@ -14,6 +14,7 @@ var flags = []cli.Flag{
 	&cli.BoolFlag{Name: "foreground", Usage: "serve, attached to the caller (the default)"},
 	&cli.BoolFlag{Name: "daemon", Aliases: []string{"d"}, Usage: "serve in the background, once all sockets are open"},
 	&cli.BoolFlag{Name: "loopback", Usage: "listen at loopback addresses only"},
+	&cli.BoolFlag{Name: "queue-only", Usage: "start no queue run for what is accepted"},
 	&cli.StringFlag{Name: "metrics", Usage: "tell Prometheus what has been done, at `ADDRESS`"},
 	&cli.BoolFlag{Name: "inetd", Usage: "serve at the socket on standard input"},
 	&cli.BoolFlag{Name: "stdio", Usage: "take mail from the caller by SMTP on standard input and output"},
@@ -38,6 +39,7 @@ const (
 type options struct {
 	mode     string
 	loopback bool
+	queue    bool   // what is accepted waits for a queue run of others
 	metrics  string // "host:port"
 	config   string
 	confined bool
@@ -60,7 +62,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 	if o.mode == "" {
 		o.mode = modeForeground
 	}
-	o.loopback, o.metrics = c.Bool("loopback"), c.String("metrics")
+	o.loopback, o.metrics, o.queue = c.Bool("loopback"), c.String("metrics"), c.Bool("queue-only")
 	o.config, o.confined = c.String("config"), c.Bool("confined")
 	serves := o.mode == modeForeground || o.mode == modeDaemon
 	switch {

@@ -84,7 +84,10 @@ func (p *program) newSite(conf config.Config, spool *queue.Spool, run *starter, 
 	if err != nil {
 		return nil, err
 	}
-	server.Spool, server.Log, server.Stats, server.Committed = spool, p.log, stats, run.committed
+	server.Spool, server.Log, server.Stats = spool, p.log, stats
+	if !p.opts.queue {
+		server.Committed = run.committed
+	}
 	return &site{conf, spool, run, pol, server}, nil
 }
 

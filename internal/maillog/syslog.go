@@ -23,7 +23,14 @@ type syslogSink struct {
 	path  string
 	fd    int // -1: not connected
 	stuck bool
+
+	absent time.Time // when there was no daemon
+	why    error
 }
+
+// absence is how long after one failure to connect there is no other try: a server on a machine without syslog must
+// not look for it with every line.
+const absence = time.Second
 
 func newSyslog(path string) *syslogSink { return &syslogSink{path: path, fd: -1} }
 
@@ -44,8 +51,12 @@ func (s *syslogSink) write(line []byte) error {
 
 func (s *syslogSink) send(line []byte) error {
 	if s.fd < 0 {
-		if err := s.connect(); err != nil {
-			return err
+		if s.why != nil && time.Since(s.absent) < absence {
+			return s.why
+		}
+		if s.why = s.connect(); s.why != nil {
+			s.absent = time.Now()
+			return s.why
 		}
 	}
 	_, err := syscall.Write(s.fd, line)
