@@ -33,7 +33,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"postrider/internal/access"
@@ -52,11 +51,19 @@ const dnsTime = 5 * time.Second
 type Options struct {
 	Resolver dns.Resolver
 	Router   *route.Router // knows whether a recipient of ours exists
+	Aliases  Aliases       // for VRFY and EXPN; nil: there are none
+	Passwd   string        // the users' full names; "": /etc/passwd
+	Queue    Queue         // for ETRN, as is Run; nil: there is no ETRN
+
+	// Run starts a queue run for the recipients in a domain, and those in all domains below when it begins with "@". It
+	// does not wait for the end.
+	Run func(domain string) error
 
 	// Report is told, not too often, of what goes wrong and is no client's fault: a table that has become unreadable, a
 	// DNS list that does not answer. nil: nobody is.
 	Report func(error)
 
+	Dial  Dialer              // for questions to next hops; nil: a net.Dialer
 	Now   func() time.Time    // nil: time.Now
 	Addrs func() []netip.Addr // the addresses of this machine; nil: those of its interfaces
 	Old   *Policy             // whose counts of clients go on, as the configuration is read again; nil: none
@@ -74,11 +81,17 @@ type Policy struct {
 	lists    []dnsZone
 	access   *access.File[*access.Table]
 	logins   *access.File[senders] // nil: senders are not bound to logins
+	people   *access.File[*people]
+	here     string // the domain of our bare names
 
 	clients *clients
 	known   *cache[netip.Addr, facts]
 	reports *cache[string, struct{}] // what was reported within a minute
+	asked   *cache[string, *status.Status]
+	asking  chan struct{} // has a place for each question to a next hop at once
 }
+
+var _ smtpd.Policy = (*Policy)(nil)
 
 // session is what a Policy keeps of a session, in smtpd.Client.State.
 type session struct {
@@ -107,10 +120,18 @@ func New(conf config.Config, o Options) (*Policy, error) {
 	if o.Addrs == nil {
 		o.Addrs = interfaces
 	}
+	if o.Passwd == "" {
+		o.Passwd = "/etc/passwd"
+	}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer)
+	}
 	p := &Policy{conf: conf, o: o, own: ownAddrs{list: o.Addrs, now: o.Now}, clients: newClients(o.Now, maxClients)}
 	if o.Old != nil {
 		p.clients = o.Old.clients
+		p.o.Old = nil // it may be forgotten
 	}
+	p.asked, p.asking = newCache[string, *status.Status](o.Now, maxAsked), make(chan struct{}, maxAsking)
 	p.known = newCache[netip.Addr, facts](o.Now, maxFacts)
 	p.reports = newCache[string, struct{}](o.Now, maxReports)
 	if err := p.settings(); err != nil {
@@ -128,6 +149,10 @@ func (p *Policy) settings() (err error) {
 	if p.domains, err = newDomains(p.conf); err != nil {
 		return err
 	}
+	p.here = p.conf.Hostname
+	if name, err := address.ASCIIDomain(p.conf.Origin); err == nil && p.domains.local[name] {
+		p.here = p.conf.Origin
+	}
 	if p.lists, err = dnsZones(p.conf.Smtpd.DNSLists); err != nil {
 		return fmt.Errorf("smtpd.dns_lists: %w", err)
 	}
@@ -138,6 +163,9 @@ func (p *Policy) settings() (err error) {
 func (p *Policy) tables() (err error) {
 	s := p.conf.Smtpd
 	p.access, err = access.OpenFile(s.Access, access.Parse, access.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
+	if err == nil {
+		p.people, err = access.OpenFile(p.o.Passwd, parsePeople, access.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
+	}
 	if err == nil && s.SenderLogins != "" {
 		p.logins, err = access.OpenFile(s.SenderLogins, parseSenders, access.FileOptions{Report: p.o.Report, Now: p.o.Now})
 	}
@@ -178,88 +206,6 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 func contains(list []netip.Prefix, a netip.Addr) bool {
 	for _, p := range list {
 		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// interfaces are the addresses of this machine's network interfaces; none when they cannot be found out.
-func interfaces() []netip.Addr {
-	list, _ := net.InterfaceAddrs()
-	var addrs []netip.Addr
-	for _, a := range list {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			addrs = append(addrs, p.Addr())
-		}
-	}
-	return addrs
-}
-
-// ownAddrs knows the addresses of this machine, as they were within a minute.
-type ownAddrs struct {
-	list func() []netip.Addr
-	now  func() time.Time
-	seen atomic.Pointer[ownSeen]
-}
-
-type ownSeen struct {
-	at   time.Time
-	have map[netip.Addr]bool
-}
-
-func (o *ownAddrs) has(a netip.Addr) bool {
-	if a.IsLoopback() || a.IsUnspecified() {
-		return true
-	}
-	seen, now := o.seen.Load(), o.now()
-	if seen == nil || now.Sub(seen.at) > time.Minute || now.Before(seen.at) {
-		seen = &ownSeen{at: now, have: map[netip.Addr]bool{}}
-		for _, own := range o.list() {
-			seen.have[plain(own)] = true
-		}
-		o.seen.Store(seen)
-	}
-	return seen.have[plain(a)]
-}
-
-// plain is an address in the one form for comparing.
-func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
-
-// domains are those whose mail we take: our own, and those that we relay for.
-type domains struct {
-	local map[string]bool
-	relay map[string]bool // with a leading dot: all below it
-}
-
-func newDomains(conf config.Config) (domains, error) {
-	d := domains{local: map[string]bool{}, relay: map[string]bool{}}
-	for _, s := range append([]string{"localhost", conf.Hostname}, conf.Domains...) {
-		if name, err := address.ASCIIDomain(s); err == nil {
-			d.local[name] = true
-		}
-	}
-	for _, s := range conf.Relay.Domains {
-		name, dot := s, ""
-		if s != "" && s[0] == '.' {
-			name, dot = s[1:], "."
-		}
-		name, err := address.ASCIIDomain(name)
-		if err != nil {
-			return d, fmt.Errorf("relay.domains: %q: %w", s, err)
-		}
-		d.relay[dot+name] = true
-	}
-	return d, nil
-}
-
-// isRelay tells whether a domain, in ASCII, is one that we relay for: as it is written, or below one with a dot before it.
-func (d domains) isRelay(name string) bool {
-	if d.relay[name] {
-		return true
-	}
-	for i := 0; i < len(name); i++ {
-		if name[i] == '.' && d.relay[name[i:]] {
 			return true
 		}
 	}

@@ -48,7 +48,7 @@ func (p *Policy) Rcpt(ctx context.Context, c *smtpd.Client, t *smtpd.Transaction
 	if v.Discard { // only now: a stranger learns nothing from it that a refusal would not say
 		return v
 	}
-	if st := p.exists(rcpt); st != nil {
+	if st := p.exists(ctx, rcpt, local, grant); st != nil {
 		return smtpd.Verdict{Status: st}
 	}
 	v.Reason = why
@@ -95,10 +95,15 @@ func (p *Policy) mayReach(a address.Address, local bool, grant string, rule acce
 	return ""
 }
 
-// exists tells why there is no such recipient, or that nobody knows just now; nil when there is one.
-func (p *Policy) exists(a address.Address) *status.Status {
-	if d := p.o.Router.Route(a); d.Kind == route.Refuse {
+// exists tells why there is no such recipient, or that nobody knows just now; nil when there is one, for all that can be
+// known here. The next hop is asked for strangers only: a friend is told by a report.
+func (p *Policy) exists(ctx context.Context, a address.Address, local bool, grant string) *status.Status {
+	d := p.o.Router.Route(a)
+	switch {
+	case d.Kind == route.Refuse:
 		return d.Status
+	case p.conf.Smtpd.AskNextHop && !local && grant == "" && d.Kind == route.Relay:
+		return p.askNextHop(ctx, a, d.Next)
 	}
 	return nil
 }
