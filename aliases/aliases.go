@@ -21,6 +21,7 @@
 // # Rules
 //
 //   - user+detail means the entry user+detail, or else user+*, or else user.
+//   - postmaster and mailer-daemon mean root when they have no entry, and root means Options.Root when it has none.
 //   - Of several files the first that knows a name counts; of several lines in one file, the last.
 //   - A file that is not there is an empty one. One that cannot be read, or is not text, or that others may write, is a
 //     temporary failure for every name that it might know: never "no such alias". So is a name whose own line is
@@ -74,13 +75,16 @@ type Member struct {
 
 // Entry is an alias.
 type Entry struct {
-	Name    string // as the file has it, in lower case and without quotes
-	File    string
-	Line    int
+	Name    string   // as the file has it, in lower case and without quotes
+	File    string   // RootSetting when no file has it
+	Line    int      // 0 with RootSetting
 	Members []Member // at least one
 
 	owner uint32 // of File
 }
+
+// Where is e's name with its file and line, for the administrator.
+func (e Entry) Where() string { return e.Name + " (" + place(e.File, e.Line) + ")" }
 
 // List tells whether e stands for several, or may.
 func (e Entry) List() bool {
@@ -93,11 +97,22 @@ func fold(name string) string { return strings.ToLower(name) }
 // keys are the names that a localpart may be entered under, best first.
 func keys(local string) []string {
 	name := fold(local)
-	base, _, detail := strings.Cut(name, "+")
-	if !detail || base == "" {
-		return []string{name}
+	list := []string{name}
+	if base, _, detail := strings.Cut(name, "+"); detail && base != "" {
+		name, list = base, []string{name, base + "+*", base}
 	}
-	return []string{name, base + "+*", base}
+	if StandsForRoot(name) && name != root {
+		list = append(list, root)
+	}
+	return list
+}
+
+const root = "root"
+
+// StandsForRoot reports whether name, in any case of letters, is one of those that a mail system must have (RFC 5321
+// section 4.5.1) and that no user need have.
+func StandsForRoot(name string) bool {
+	return strings.EqualFold(name, root) || strings.EqualFold(name, "postmaster") || strings.EqualFold(name, "mailer-daemon")
 }
 
 // ownerOf is the alias that names a list's owner, as Sendmail has it: owners and -request addresses have an owner of

@@ -13,7 +13,12 @@ type Options struct {
 	Local func(address.Address) bool
 	// User tells whether there is a user of a name. It decides who ends a circle of aliases. nil: there is.
 	User func(name string) (bool, error)
+	// Root is who gets root's mail when no file says so: a member, as in a file. "": nobody, it is the user root.
+	Root string
 }
+
+// RootSetting stands for the file in the Entry that Options.Root makes.
+const RootSetting = "local.root"
 
 // Database is what one or more aliases(5) files know. It may be used by several goroutines at once.
 type Database struct {
@@ -36,7 +41,7 @@ func Open(files []string, o Options) *Database {
 // is a temporary *status.Status: nobody knows.
 func (d *Database) Lookup(local string) (Entry, bool, error) { return d.view().find(local) }
 
-// view is what the files know at one instant.
+// view is what the files and Options.Root know at one instant.
 type view []loaded
 
 type loaded struct {
@@ -45,9 +50,14 @@ type loaded struct {
 }
 
 func (d *Database) view() view {
-	v := make(view, len(d.files))
+	v := make(view, len(d.files), len(d.files)+1)
 	for i, f := range d.files {
 		v[i].table, v[i].err = f.load()
+	}
+	if d.o.Root != "" {
+		t := newTable(RootSetting, 0)
+		t.entries[root] = located{entryLines{text: d.o.Root}, 0}
+		v = append(v, loaded{table: t})
 	}
 	return v
 }

@@ -13,7 +13,8 @@ import (
 type Recipient struct {
 	Member
 	Owner string // the alias that hears of failures, "owner-list"; "" when there is none
-	Via   string // the alias, file and line that named it, for the administrator
+	Via   string // Entry.Where of the alias that named it
+	Key   string // equal for those that mean the same recipient: see AddressKey
 }
 
 // Expansion is all that an alias comes to.
@@ -64,7 +65,7 @@ func (x *expander) entry(e Entry, in scope) error {
 	} else if ok {
 		in.owner = own
 	}
-	in.uid, in.via = e.owner, fmt.Sprintf("%s (%s:%d)", e.Name, e.File, e.Line)
+	in.uid, in.via = e.owner, e.Where()
 	in.depth++
 	x.seen[e.Name] = true
 	x.result.Aliases = append(x.result.Aliases, e.Name)
@@ -182,22 +183,27 @@ func (x *expander) add(m Member, in scope) error {
 		return tooMany(x.result.Entry)
 	}
 	x.have[key] = true
-	x.result.Recipients = append(x.result.Recipients, Recipient{m, in.owner, in.via})
+	x.result.Recipients = append(x.result.Recipients, Recipient{m, in.owner, in.via, key})
 	return nil
 }
 
 func tooMany(e Entry) error {
 	return status.New("aliases.expand", 451, status.Code{4, 2, 4}, "the list has too many recipients",
-		fmt.Errorf("%s:%d: more than %d", e.File, e.Line, maxMembers))
+		fmt.Errorf("%s: more than %d", e.Where(), maxMembers))
 }
 
-// key is equal for members that mean the same recipient.
 func (x *expander) key(m Member) string {
-	switch {
-	case m.Kind != Address && m.Kind != User:
-		return string(rune('0'+m.Kind)) + m.Text
-	case x.local(m.Address):
-		return "user " + fold(m.Address.Unquoted())
+	if m.Kind == Address || m.Kind == User {
+		return AddressKey(m.Address, x.local(m.Address))
 	}
-	return "address " + m.Address.Key(false)
+	return string(rune('0'+m.Kind)) + " " + m.Text
+}
+
+// AddressKey is equal for addresses that mean the same recipient: local ones, whatever domain of this machine they have,
+// or others.
+func AddressKey(a address.Address, local bool) string {
+	if local {
+		return "local " + fold(a.Unquoted())
+	}
+	return "address " + a.Key(false)
 }

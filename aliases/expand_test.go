@@ -35,6 +35,11 @@ func TestExpand(t *testing.T) {
 		{"an outer owner", "a: b\nb: d\nowner-a: x", "a", "d for owner-a"},
 		{"the first of two owners", "a: b, c\nb: d\nc: d\nowner-b: x\nowner-c: y", "a", "d for owner-b"},
 
+		{"names that stand for root", "root: bob", "Postmaster+x", "bob"},
+		{"have their own entry first", "root: bob\npostmaster: c", "postmaster", "c"},
+		{"as members too", "a: mailer-daemon\nroot: bob", "a", "bob"},
+		{"and are root in a circle", "root: postmaster, bob", "root", `\postmaster; bob`},
+
 		{"what cannot be read is told", "a: b c, d", "a", "error b c; d"},
 		{"a malformed alias inside", "a: b, c\nb d\n", "a", "error: an alias is not written as it should be: F: line 2: b d: missing colon"},
 	} {
@@ -42,6 +47,28 @@ func TestExpand(t *testing.T) {
 		if got := strings.ReplaceAll(expand(d, c.ask), d.files[0].name, "F"); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+func TestRootSetting(t *testing.T) {
+	for _, c := range []struct{ name, setting, text, ask, want string }{
+		{"root's mail", "bob@x.example", "", "root", "bob@x.example"},
+		{"postmaster's", "bob@x.example", "", "postmaster", "bob@x.example"},
+		{"a member that is root", "bob@x.example", "a: root, ann", "a", "bob@x.example; ann"},
+		{"a file comes first", "bob@x.example", "root: ann", "root", "ann"},
+		{"an alias", "bob", "bob: ann", "root", "ann"},
+		{"root itself", "root", "", "root", `\root`},
+		{"what is malformed", "bob ann", "", "root", "error bob ann"},
+	} {
+		d := open(t, c.text)
+		d.o.Root = c.setting
+		if got := expand(d, c.ask); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	d := Open(nil, Options{Root: "bob"})
+	if e, _, _ := d.Lookup("root"); e.Where() != "root (local.root)" {
+		t.Errorf("%+v", e)
 	}
 }
 
@@ -91,7 +118,7 @@ func TestTooManyRecipients(t *testing.T) {
 		fmt.Fprintf(&text, ",x%d", i+1)
 	}
 	d := open(t, text.String())
-	const want = "error: the list has too many recipients: F:1: more than 250000"
+	const want = "error: the list has too many recipients: a (F:1): more than 250000"
 	if got := strings.ReplaceAll(expand(d, "a"), d.files[0].name, "F"); got != want {
 		t.Errorf("%.100q", got)
 	}

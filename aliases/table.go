@@ -3,6 +3,7 @@ package aliases
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"postrider/internal/address"
@@ -92,6 +93,14 @@ func (t *table) add(e entryLines) (name string, from int, ok bool) {
 	return name, from, true
 }
 
+// place is a file and a line in it.
+func place(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return file + ":" + strconv.Itoa(line)
+}
+
 // shown is what a message quotes of a file.
 func shown(s string) string { return status.Clean(trimmed(s), 80) }
 
@@ -137,10 +146,10 @@ func (t *table) entry(name string, l located) Entry {
 	at := cursor{v: &v}
 	split(v.text, func(off int, piece string, open bool) {
 		line := at.line(off)
-		e.Members = append(e.Members, parseMember(piece, open, func() string { return fmt.Sprintf("%s:%d", t.file, line) }))
+		e.Members = append(e.Members, parseMember(piece, open, func() string { return place(t.file, line) }))
 	})
 	if len(e.Members) == 0 { // nothing but escapes
-		e.Members = []Member{{Kind: Error, Err: fmt.Sprintf("%s:%d: missing value for alias", t.file, l.line)}}
+		e.Members = []Member{{Kind: Error, Err: place(t.file, l.line) + ": missing value for alias"}}
 	}
 	return e
 }

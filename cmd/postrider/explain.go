@@ -65,6 +65,32 @@ func (a *app) explainOne(conf config.Config, router *route.Router, arg string) *
 	for _, s := range d.Steps {
 		step(s.Text)
 	}
+	if d.Kind == route.Expand {
+		return a.explainMembers(conf, router, d.Members)
+	}
+	return a.explainWay(conf, router, d)
+}
+
+// shownMembers is how many members of an alias are followed.
+const shownMembers = 20
+
+// explainMembers tells where each member of an alias goes. It returns why one of them does not.
+func (a *app) explainMembers(conf config.Config, router *route.Router, members []route.Member) (first *status.Status) {
+	for i, m := range members {
+		if i == shownMembers {
+			fmt.Fprintf(a.out, "  and %d more\n", len(members)-i)
+			break
+		}
+		fmt.Fprintf(a.out, "  %s:\n", status.Clean(m.Address, 320))
+		if s := a.explainWay(conf, router, router.Final(m)); s != nil && first == nil {
+			first = s
+		}
+	}
+	return first
+}
+
+// explainWay tells where mail goes by a decision.
+func (a *app) explainWay(conf config.Config, router *route.Router, d route.Decision) *status.Status {
 	switch d.Kind {
 	case route.Local:
 		fmt.Fprintf(a.out, "  mailbox of %s: %s\n", d.User.Name, conf.Local.Mailbox)

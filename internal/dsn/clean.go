@@ -98,6 +98,23 @@ func encodeUnitext(s string) string {
 	return b.String()
 }
 
+// ORcpt is the ORCPT parameter for an address that was received without one (RFC 3461 section 4.2, RFC 6533 section 3).
+func ORcpt(address string) string {
+	if !isASCII(address) {
+		return "utf-8;" + encodeUnitext(address)
+	}
+	var b strings.Builder
+	b.WriteString("rfc822;")
+	for i := range len(address) {
+		if c := address[i]; c <= ' ' || c >= 0x7f || c == '+' || c == '=' {
+			fmt.Fprintf(&b, "+%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // fold writes "name: value" as a header field, broken at blanks where a line would grow over 78.
 func fold(b *strings.Builder, name, value string) {
 	b.WriteString(name)

@@ -115,3 +115,18 @@ func FuzzWrite(f *testing.F) {
 		checkReport(t, "fuzz", written(t, r), r)
 	})
 }
+
+func TestORcpt(t *testing.T) {
+	for _, c := range []struct{ address, want string }{
+		{"list@us.example", "rfc822;list@us.example"},
+		{"a+b=c@us.example", "rfc822;a+2Bb+3Dc@us.example"},
+		{`"a b"@us.example`, `rfc822;"a+20b"@us.example`},
+		{"jürgen+x@us.example", `utf-8;j\x{FC}rgen\x{2B}x@us.example`},
+	} {
+		got := ORcpt(c.address)
+		r := Report{UTF8: true}
+		if _, back := r.originalRecipient(got); got != c.want || back != c.address {
+			t.Errorf("%s: %s, back %s", c.address, got, back)
+		}
+	}
+}

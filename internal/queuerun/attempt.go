@@ -87,7 +87,12 @@ func (a *attempt) deferredSince(t time.Time) bool {
 func (a *attempt) perform() {
 	defer a.c.Close()
 	var busy *group
-	for _, g := range a.plan() {
+	groups, err := a.plan()
+	if err != nil {
+		a.abandon(err)
+		return
+	}
+	for _, g := range groups {
 		err := a.offer(g)
 		if errors.Is(err, errBusyHop) {
 			busy = g

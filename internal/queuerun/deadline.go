@@ -89,7 +89,7 @@ func (a *attempt) overdue() bool {
 // that, or when whoever took it knows nothing of the deadline (RFC 2852 section 4.1.4.2).
 func (a *attempt) traced(rcpt int, ans answer) bool {
 	e := &a.c.Envelope
-	if e.By.IsZero() || e.Sender == "" || a.notify(rcpt) == queue.NotifyNever {
+	if e.By.IsZero() || e.Sender == "" || e.Rcpts[rcpt].Sender != "" || a.notify(rcpt) == queue.NotifyNever {
 		return false
 	}
 	return e.ByTrace || e.ByNotify && !ans.By

@@ -27,6 +27,14 @@
 // passed. Whoever takes the message over hears how much time is left; in mode R nobody else may have it. A message
 // that is in a mailbox, or was taken over LMTP, is delivered.
 //
+// # Aliases
+//
+// A recipient whose route is others, as an alias of several or a list with an owner, is expanded once: its members are on
+// record before any of them is served, and are recipients like all others then, whatever becomes of the alias. Who is a
+// recipient of the message already, by whatever name, does not become one again. Members are final: they are never
+// looked up in the aliases, so that nothing goes in circles here. Those of a list with an owner have him for their
+// sender, in transactions and in reports.
+//
 // # What a crash costs
 //
 // Between a peer's 250 and the record (or the removal) of it only this process knows that the recipient has

@@ -59,6 +59,8 @@ type world struct {
 	by      bool                      // peers know DELIVERBY
 	send    func(s *peer, m smtp.Message) (smtp.Result, error)
 	hook    func() // called for each transaction
+
+	aliases map[string][]route.Member // by recipient
 }
 
 func newWorld() *world {
@@ -66,8 +68,8 @@ func newWorld() *world {
 		refuse: map[string]*status.Status{}, active: map[string]int{}, most: map[string]int{}}
 }
 
-// Route sends local domains to mailboxes, "refused" to a refusal, and the rest to its domain.
-func (w *world) Route(a address.Address) route.Decision {
+// towards sends local domains to mailboxes, "refused" to a refusal, and the rest to its domain.
+func (w *world) towards(a address.Address) route.Decision {
 	switch d := a.Domain(); d {
 	case "local.test", "here.test":
 		return route.Decision{Kind: route.Local, Address: a, User: route.User{Name: a.Unquoted(), Home: "/home"}}
@@ -76,6 +78,28 @@ func (w *world) Route(a address.Address) route.Decision {
 	default:
 		return route.Decision{Kind: route.Relay, Address: a, Next: route.NextHop{Key: "mx:" + d, Domain: d, Port: "25", TLS: route.TLSMay}}
 	}
+}
+
+// Final is Route, but for commands, which wait.
+func (w *world) Final(m route.Member) route.Decision {
+	if m.Agent != "" {
+		return route.Decision{Kind: route.Refuse, Status: status.New("test", 451, status.Code{4, 3, 5}, "no commands here", nil)}
+	}
+	a, err := address.Parse(m.Address)
+	if err != nil {
+		return route.Decision{Kind: route.Refuse, Status: status.New("test", 553, status.Code{5, 1, 3}, "not an address", nil)}
+	}
+	return w.towards(a)
+}
+
+// Route sends recipients to the members of their alias, if they are one.
+func (w *world) Route(a address.Address) route.Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if members, ok := w.aliases[a.String()]; ok {
+		return route.Decision{Kind: route.Expand, Address: a, Members: members}
+	}
+	return w.towards(a)
 }
 
 func (w *world) Hosts(_ context.Context, n route.NextHop) ([]route.Host, error) {

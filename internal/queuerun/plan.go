@@ -9,11 +9,12 @@ import (
 	"postrider/queue"
 )
 
-// group is recipients that go to one place.
+// group is recipients that go to one place, from one sender.
 type group struct {
 	key   string
 	user  *route.User // local delivery into this user's mailbox
 	next  route.NextHop
+	owner string // who owns the list that they are on, and is the sender; "": the message has its own
 	rcpts []target
 }
 
@@ -23,37 +24,73 @@ type target struct {
 	address string
 }
 
-// plan routes the pending recipients and groups them. Whom routing refuses is settled, and all are when it is too late.
-func (a *attempt) plan() []*group {
-	var groups []*group
-	byKey := map[string]*group{}
-	tooLate := a.tooLate()
-	for i, r := range a.c.Envelope.Rcpts {
-		if a.c.History.Done(i) || a.tried(i) {
-			continue
-		}
-		if tooLate {
-			a.giveUp(i)
-			continue
-		}
-		d := a.route(r.Address)
-		if d.Kind == route.Refuse {
-			a.settleFailure(i, d.Status, source{})
-			continue
-		}
-		g := a.destination(d)
-		if have := byKey[g.key]; have != nil {
-			g = have
-		} else {
-			groups, byKey[g.key] = append(groups, g), g
-		}
-		g.rcpts = append(g.rcpts, target{i, d.Address.String()})
-	}
-	return groups
+// planner groups the recipients of an attempt.
+type planner struct {
+	*attempt
+	groups  []*group
+	byKey   map[[2]string]*group // by key and owner
+	keys    map[string]bool      // recipients that go anywhere, by route.Decision.Key
+	aliases []alias
 }
 
-func (a *attempt) route(rcpt string) route.Decision {
-	addr, err := address.Parse(rcpt)
+// plan routes the pending recipients and groups them. Whom routing refuses is settled, and all are when it is too late.
+// Aliases are expanded: that is on record before plan returns. An error is the spool's.
+func (a *attempt) plan() ([]*group, error) {
+	p := planner{attempt: a, byKey: map[[2]string]*group{}, keys: map[string]bool{}}
+	known := len(a.c.Envelope.Rcpts)
+	for i := range known {
+		p.add(i)
+	}
+	if err := p.expand(); err != nil {
+		return nil, err
+	}
+	for i := known; i < len(a.c.Envelope.Rcpts); i++ {
+		p.add(i)
+	}
+	return p.groups, nil
+}
+
+// add routes one recipient that is pending.
+func (p *planner) add(i int) {
+	r := &p.c.Envelope.Rcpts[i]
+	switch {
+	case p.c.History.Done(i) || p.tried(i):
+		return
+	case r.Sender == "" && p.tooLate():
+		p.giveUp(i)
+		return
+	}
+	d := p.route(r)
+	switch d.Kind {
+	case route.Refuse:
+		p.settleFailure(i, d.Status, source{})
+	case route.Expand:
+		p.aliases = append(p.aliases, alias{i, d.Members})
+	default:
+		p.keys[d.Key()] = true
+		g := p.group(d, r.Sender)
+		g.rcpts = append(g.rcpts, target{i, d.Address.String()})
+	}
+}
+
+// group is the group for a decision.
+func (p *planner) group(d route.Decision, owner string) *group {
+	g := p.destination(d)
+	id := [2]string{g.key, owner}
+	if have := p.byKey[id]; have != nil {
+		return have
+	}
+	g.owner = owner
+	p.groups, p.byKey[id] = append(p.groups, g), g
+	return g
+}
+
+// route decides about a recipient. Members of an alias are none, and the sender may have escaped others.
+func (a *attempt) route(r *queue.Rcpt) route.Decision {
+	if r.Parent > 0 || r.NoAlias || a.c.Envelope.NoAlias {
+		return a.Router.Final(route.Member{Address: r.Address, Agent: r.Agent})
+	}
+	addr, err := address.Parse(r.Address)
 	if err != nil {
 		st := status.New("queuerun.route", 553, status.Code{5, 1, 3}, "not an address", err)
 		return route.Decision{Kind: route.Refuse, Status: st}

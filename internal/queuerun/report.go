@@ -9,22 +9,49 @@ import (
 	"postrider/queue"
 )
 
-// report sends the sender the report that this attempt calls for, if any. When it returns nil every final outcome
-// that is to be reported is in a report that is committed.
+// report sends the sender, and the owners of lists, the reports that this attempt calls for, if any. When it returns nil
+// every final outcome that is to be reported is in a report that is committed.
 func (a *attempt) report() error {
 	actions, some := a.actions()
 	if !some {
 		return nil
 	}
-	plan := dsn.Decide(&a.c.Envelope, actions, "postmaster@"+a.Config.Hostname)
+	for _, owner := range a.owners(actions) {
+		if err := a.reportTo(owner, actions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owners are those who have something to hear, "" for the sender.
+func (a *attempt) owners(actions []dsn.Action) (list []string) {
+	have := map[string]bool{}
+	for i, act := range actions {
+		if owner := a.c.Envelope.Rcpts[i].Sender; act != "" && !have[owner] {
+			list, have[owner] = append(list, owner), true
+		}
+	}
+	return list
+}
+
+// reportTo sends one report.
+func (a *attempt) reportTo(owner string, all []dsn.Action) error {
+	e, actions := a.envelope(owner), make([]dsn.Action, len(all))
+	for i, act := range all {
+		if e.Rcpts[i].Sender == owner {
+			actions[i] = act
+		}
+	}
+	plan := dsn.Decide(&e, actions, "postmaster@"+a.Config.Hostname)
 	for _, i := range plan.Lost {
-		a.Log.Warning(string(a.ID), "nobody can be told that it did not reach <"+a.c.Envelope.Rcpts[i].Address+">")
+		a.Log.Warning(string(a.ID), "nobody can be told that it did not reach <"+e.Rcpts[i].Address+">")
 	}
 	tell, err := a.untold(plan.Tell)
 	if len(tell) == 0 || err != nil {
 		return err
 	}
-	return a.sendReport(a.compose(plan, actions, tell), actions, tell)
+	return a.sendReport(a.compose(&e, plan, actions, tell), actions, tell)
 }
 
 // actions are what there is to tell of each recipient; some says that there is anything.
@@ -58,7 +85,15 @@ func (a *attempt) action(rcpt int, delayed dsn.Action) dsn.Action {
 			return dsn.Traced
 		}
 		return dsn.Relayed
+	case queue.Expanded:
+		if a.isList(rcpt) {
+			return dsn.Delivered
+		}
+		return dsn.Expanded
 	case queue.Deferred:
+		if delayed == dsn.Overdue && a.c.Envelope.Rcpts[rcpt].Sender != "" {
+			return "" // the deadline is not the owner's
+		}
 		return delayed
 	}
 	return ""
@@ -126,8 +161,7 @@ func (a *attempt) about(kind queue.Kind, rcpt int, report queue.ID) queue.Record
 }
 
 // compose makes the report, but for its ID.
-func (a *attempt) compose(plan dsn.Plan, actions []dsn.Action, tell []int) *dsn.Report {
-	e := &a.c.Envelope
+func (a *attempt) compose(e *queue.Envelope, plan dsn.Plan, actions []dsn.Action, tell []int) *dsn.Report {
 	r := &dsn.Report{
 		Date: a.Now(), ReportingMTA: a.Config.Hostname, To: plan.To, Double: plan.Double, MessageID: string(a.ID),
 		Arrival: e.Arrival, EnvID: e.EnvID, Ret: e.Ret, By: e.By, UTF8: e.UTF8, Original: a.c.Body(),
@@ -139,15 +173,26 @@ func (a *attempt) compose(plan dsn.Plan, actions []dsn.Action, tell []int) *dsn.
 	for _, i := range tell {
 		last := a.last(i)
 		r.Rcpts = append(r.Rcpts, dsn.Rcpt{
-			Address: e.Rcpts[i].Address, ORcpt: e.Rcpts[i].ORcpt, Action: actions[i], Status: recorded(last),
+			Address: a.shown(i), ORcpt: e.Rcpts[i].ORcpt, Action: actions[i], Status: recorded(last),
 			Remote: remote(last.Relay), LastAttempt: last.Time, WillRetryUntil: end,
 		})
 	}
 	return r
 }
 
+// shown is the address that a report has of a recipient. What commands and files an alias names is nobody's business.
+func (a *attempt) shown(rcpt int) string {
+	if a.c.Envelope.Rcpts[rcpt].Agent != "" {
+		return a.parent(rcpt)
+	}
+	return a.c.Envelope.Rcpts[rcpt].Address
+}
+
 // recorded is the status that a record was made of. A journal is a file: it may say anything.
 func recorded(r queue.Record) *status.Status {
+	if r.Kind == queue.Expanded {
+		return expandedStatus(r.Text)
+	}
 	if c := status.Class(r.Code[0]); r.Reply/100 == r.Code[0] && (c == status.Success || c == status.Temporary || c == status.Permanent) {
 		return status.New("queuerun.record", r.Reply, r.Code, r.Text, nil)
 	}

@@ -20,6 +20,7 @@ import (
 // Router decides where mail goes. *route.Router is one.
 type Router interface {
 	Route(address.Address) route.Decision
+	Final(route.Member) route.Decision
 	Hosts(context.Context, route.NextHop) ([]route.Host, error)
 }
 

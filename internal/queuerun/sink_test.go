@@ -106,6 +106,11 @@ func (r toSink) Route(a address.Address) route.Decision {
 	return route.Decision{Kind: route.Relay, Address: a, Next: route.NextHop{Key: "sink", Domain: "sink.test", TLS: route.TLSNone}}
 }
 
+func (r toSink) Final(m route.Member) route.Decision {
+	a, _ := address.Parse(m.Address)
+	return r.Route(a)
+}
+
 func (r toSink) Hosts(context.Context, route.NextHop) ([]route.Host, error) {
 	return []route.Host{{Name: "sink.test", Addr: netip.MustParseAddrPort(r.addr)}}, nil
 }

@@ -2,6 +2,7 @@ package queuerun
 
 import (
 	"errors"
+	"time"
 
 	"postrider/internal/local"
 	"postrider/internal/smtp"
@@ -54,7 +55,7 @@ func (a *attempt) intoMailbox(g *group) error {
 			return err
 		}
 		st := a.Deliver(a.grace, a.Config.Local.Mailbox, u, local.Delivery{
-			ID: string(a.ID), N: t.rcpt, Sender: a.c.Envelope.Sender, Rcpt: t.address,
+			ID: string(a.ID), N: t.rcpt, Sender: a.envelope(g.owner).Sender, Rcpt: t.address,
 			Arrival: a.c.Envelope.Arrival, Date: a.Now(), Body: a.c.Body(),
 		})
 		switch {
@@ -72,7 +73,7 @@ func (a *attempt) intoMailbox(g *group) error {
 // transact makes one transaction over s and settles its recipients. It returns those that are left to do.
 func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	batch := left[:min(len(left), maxRcpts)]
-	c := call{attempt: a, slot: s, next: g.next, mail: a.message(batch), began: a.Now()}
+	c := call{attempt: a, slot: s, next: g.next, mail: a.message(g.owner, batch), began: a.Now()}
 	ans, failed := c.send()
 	switch {
 	case failed != nil && a.ctx.Err() != nil:
@@ -125,8 +126,8 @@ func (a *attempt) answered(rcpt int, st *status.Status, ans answer, lmtp bool) {
 
 // message is the transaction for a batch of recipients. The envelope's UTF8 may be there for one recipient's sake: a
 // message needs SMTPUTF8 itself only when its header does.
-func (a *attempt) message(batch []target) smtp.Message {
-	e := &a.c.Envelope
+func (a *attempt) message(owner string, batch []target) smtp.Message {
+	e := a.envelope(owner)
 	m := smtp.Message{
 		Sender: e.Sender, Body: a.c.Body(), EightBit: a.c.Traits.EightBit, BodyType: e.Body, UTF8: e.UTF8 && a.c.Traits.EightBitHeader,
 		Ret: e.Ret, EnvID: e.EnvID, Auth: e.Auth, By: e.By, ByNotify: e.ByNotify, ByTrace: e.ByTrace,
@@ -137,4 +138,15 @@ func (a *attempt) message(batch []target) smtp.Message {
 		m.Rcpts[i] = smtp.Rcpt{Address: t.address, ORcpt: r.ORcpt, Notify: r.Notify.String()}
 	}
 	return m
+}
+
+// envelope is the envelope for the members of a list with an owner, or for all others. What the sender asked for with the
+// message ends where the list begins (RFC 3461 section 5.2.7).
+func (a *attempt) envelope(owner string) queue.Envelope {
+	e := a.c.Envelope
+	if owner != "" {
+		e.Sender, e.Ret, e.EnvID, e.Auth = owner, "", "", ""
+		e.By, e.ByNotify, e.ByTrace = time.Time{}, false, false
+	}
+	return e
 }

@@ -1,27 +1,21 @@
 package route
 
 import (
-	"fmt"
 	"strings"
 
-	"postrider/internal/address"
+	"postrider/aliases"
 	"postrider/internal/status"
 )
 
-// local decides about d.Address, which is one of this machine's. rooted tells that it came from local.root:
-// root's names then mean a user, so that local.root may name root without going in a circle.
-func (r *Router) local(d *Decision, rooted bool) {
+// local decides about d.Address, which is one of this machine's and no alias.
+func (r *Router) local(d *Decision) {
 	names := spellings(d.Address.Unquoted())
 	for _, name := range names {
-		if standsForRoot(name) {
+		if aliases.StandsForRoot(name) {
 			if !strings.EqualFold(name, "root") {
 				d.step("%s stands for root", name)
 			}
-			if rooted {
-				r.userRoot(d)
-			} else {
-				r.root(d)
-			}
+			r.userRoot(d)
 			return
 		}
 		if r.lookup(name, d) {
@@ -36,13 +30,17 @@ func (r *Router) lookup(name string, d *Decision) bool {
 	user, ok, err := r.users.Lookup(name)
 	switch {
 	case err != nil:
-		d.refuse(status.New("route.user", 451, status.Code{4, 3, 0}, "the user database cannot be read", err))
+		d.refuse(unreadableUsers(err))
 	case ok:
 		r.toUser(user, d)
 	default:
 		return false
 	}
 	return true
+}
+
+func unreadableUsers(err error) *status.Status {
+	return status.New("route.user", 451, status.Code{4, 3, 0}, "the user database cannot be read", err)
 }
 
 func (r *Router) unknown(names []string, d *Decision) {
@@ -68,33 +66,6 @@ func spellings(local string) []string {
 		add(strings.ToLower(base))
 	}
 	return names
-}
-
-// standsForRoot reports whether name is one of those that a mail system must have (RFC 5321 section 4.5.1)
-// and that no user need have.
-func standsForRoot(name string) bool {
-	return strings.EqualFold(name, "root") || strings.EqualFold(name, "postmaster") || strings.EqualFold(name, "mailer-daemon")
-}
-
-// root decides about mail for root.
-func (r *Router) root(d *Decision) {
-	if r.conf.Local.Root == "" {
-		d.step("local.root is not set")
-		r.userRoot(d)
-		return
-	}
-	a, err := address.Parse(r.conf.Local.Root)
-	if err != nil {
-		d.refuse(status.New("route.root", 451, status.Code{4, 3, 5}, "mail for root has no place to go", fmt.Errorf("local.root: %w", err)))
-		return
-	}
-	d.step("local.root sends mail for root to %s", a)
-	d.Address = a
-	if r.isLocal(a, d) {
-		r.local(d, true)
-	} else {
-		r.relay(a, d)
-	}
 }
 
 // userRoot decides about mail that stays with root.

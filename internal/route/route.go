@@ -9,9 +9,12 @@
 //     or when its domain is an address literal of this machine. origin alone does not make a domain local:
 //     on a machine that has a smarthost, it usually is the domain of the smarthost's users.
 //   - Everything else goes to the smarthost, when there is one, and else to the domain's mail exchangers.
+//   - A local name is looked up in the aliases first (see package aliases). An alias that comes to one recipient
+//     is as if the message had been sent to that one; otherwise the Decision is Expand.
 //   - A local user's name is compared exactly first, then without regard to case, then without its +detail.
-//   - postmaster and MAILER-DAEMON stand for root. Mail for root goes where local.root says; without it, to
-//     the user root or, in a user installation, to the caller. local.root also gets mail for root at origin.
+//   - postmaster and MAILER-DAEMON stand for root. Mail for root goes where an alias or local.root says; without
+//     them, to the user root or, in a user installation, to the caller. local.root also gets mail for root at
+//     origin.
 //   - What is wrong with the configuration or with this machine is temporary: it returns no mail.
 package route
 
@@ -23,6 +26,7 @@ import (
 	"strings"
 	"time"
 
+	"postrider/aliases"
 	"postrider/internal/address"
 	"postrider/internal/config"
 	"postrider/internal/dns"
@@ -37,15 +41,17 @@ const (
 	Local  Kind = iota + 1 // into the mailbox of Decision.User
 	Relay                  // to Decision.Next
 	Refuse                 // not at all, or not now: Decision.Status
+	Expand                 // to Decision.Members instead
 )
 
 // Decision says where mail for one recipient goes, and why.
 type Decision struct {
 	Kind    Kind
-	Address address.Address // the recipient, or the address that stands for it (local.root)
+	Address address.Address // the recipient, or the address that stands for it (an alias, local.root)
 	User    User
 	Next    NextHop
 	Status  *status.Status
+	Members []Member
 	Steps   []Step
 }
 
@@ -57,6 +63,7 @@ type Router struct {
 	conf    config.Config
 	dns     dns.Resolver
 	users   Users
+	aliases *aliases.Database
 	shuffle func(n int, swap func(i, j int)) // puts exchangers of equal preference in random order
 	machine func() []netip.Addr              // the addresses of this machine
 
@@ -65,7 +72,9 @@ type Router struct {
 
 // New makes a Router. resolver may be nil when Hosts is not called.
 func New(conf config.Config, resolver dns.Resolver, users Users) *Router {
-	return &Router{conf: conf, dns: resolver, users: users, shuffle: rand.Shuffle, machine: interfaces, lookupTime: lookupTime}
+	r := &Router{conf: conf, dns: resolver, users: users, shuffle: rand.Shuffle, machine: interfaces, lookupTime: lookupTime}
+	r.aliases = r.openAliases()
+	return r
 }
 
 // interfaces are the addresses of this machine's network interfaces; none when they cannot be found out.
@@ -87,7 +96,9 @@ func (r *Router) Route(a address.Address) Decision {
 	case a.IsNull():
 		d.refuse(status.New("route", 553, status.Code{5, 1, 3}, "the null address is no recipient", nil))
 	case r.isLocal(a, &d):
-		r.local(&d, false)
+		if !r.alias(a, &d) {
+			r.local(&d)
+		}
 	default:
 		r.remote(a, &d)
 	}
@@ -135,8 +146,9 @@ func (r *Router) whyLocal(domain string) string {
 func (r *Router) remote(a address.Address, d *Decision) {
 	if r.isRootAtOrigin(a) {
 		d.step("%s is root at origin", a)
-		r.root(d)
-		return
+		if r.alias(a, d) {
+			return
+		}
 	}
 	d.step("%s is not local (hostname, domains)", a.Domain())
 	r.relay(a, d)

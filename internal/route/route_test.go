@@ -174,6 +174,7 @@ user alice exists: local.mailbox says where the mail is kept
 		{"postmaster", `postmaster has no domain: it is local
 postmaster stands for root
 local.root sends mail for root to admin@example.net
+example.net is not local (hostname, domains)
 smarthost.url is set: mail that is not local goes to smtp.example.net:587 with STARTTLS required and the certificate verified, as user me
 `},
 		{"Eve+x@localhost", `localhost is always this machine: it is local

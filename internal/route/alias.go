@@ -1,0 +1,231 @@
+package route
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"postrider/aliases"
+	"postrider/internal/address"
+	"postrider/internal/config"
+	"postrider/internal/status"
+)
+
+// Member is a recipient that an alias stands for, when it stands for more than one or has an owner. It is final:
+// aliases are not looked up for it again.
+type Member struct {
+	Address string // wire form; with Agent, the command, the path, or whatever was written
+	Agent   string // "" an address; AgentCommand and so on
+	Owner   string // who is told when it fails, and so its envelope sender, in wire form; "": the message's own sender
+	Fault   string // with AgentNone: what is wrong with it, where
+	Key     string // as Decision.Key
+}
+
+// Key is equal for decisions about the same recipient, by whatever names; "" for one that is refused or expanded.
+func (d *Decision) Key() string {
+	if d.Kind != Local && d.Kind != Relay {
+		return ""
+	}
+	return aliases.AddressKey(d.Address, d.Kind == Local)
+}
+
+// What a member is that is no address.
+const (
+	AgentCommand = "command"
+	AgentFile    = "file"
+	AgentMaildir = "maildir"
+	AgentNone    = "none" // nobody can make sense of it
+)
+
+var agents = map[aliases.Kind]string{
+	aliases.Pipe: AgentCommand, aliases.File: AgentFile, aliases.Maildir: AgentMaildir, aliases.Error: AgentNone,
+}
+
+// shownMembers is how many members the steps tell of.
+const shownMembers = 100
+
+// openAliases opens the aliases of a configuration. In a user installation the system's file, which is the default, is
+// somebody else's: only files that the configuration names count.
+func (r *Router) openAliases() *aliases.Database {
+	files := r.conf.Aliases
+	if r.conf.User && slices.Equal(files, config.Default().Aliases) {
+		files = nil
+	}
+	return aliases.Open(files, aliases.Options{Local: r.mayBeAlias, User: r.isUser, Root: r.conf.Local.Root})
+}
+
+// Aliases are the aliases that the router goes by.
+func (r *Router) Aliases() *aliases.Database { return r.aliases }
+
+// mayBeAlias tells whether the localpart of an address is looked up in the aliases.
+func (r *Router) mayBeAlias(a address.Address) bool {
+	return r.isLocal(a, &Decision{}) || r.isRootAtOrigin(a)
+}
+
+func (r *Router) isUser(name string) (bool, error) {
+	if aliases.StandsForRoot(name) {
+		return true, nil
+	}
+	_, ok, err := r.users.Lookup(name)
+	if err != nil {
+		err = unreadableUsers(err)
+	}
+	return ok, err
+}
+
+// alias decides about an address that may be an alias; false when it is none.
+func (r *Router) alias(a address.Address, d *Decision) bool {
+	x, ok, err := r.aliases.Expand(a.Unquoted())
+	if err != nil {
+		d.refuse(status.From(err))
+		return true
+	}
+	if !ok {
+		return false
+	}
+	d.explainEntry(a, x.Entry)
+	list := x.Recipients
+	switch {
+	case unusable(list):
+		d.refuse(status.New("route.alias", 451, status.Code{4, 3, 5}, "mail for "+x.Entry.Name+" has no place to go", errors.New(list[0].Err)))
+	case len(list) == 1 && list[0].Owner == "":
+		r.toOnly(list[0], x, d)
+	default:
+		r.expand(a, x, d)
+	}
+	return true
+}
+
+// unusable tells whether nobody can make sense of any recipient.
+func unusable(list []aliases.Recipient) bool {
+	return !slices.ContainsFunc(list, func(r aliases.Recipient) bool { return r.Kind != aliases.Error })
+}
+
+func (d *Decision) explainEntry(a address.Address, e aliases.Entry) {
+	if e.Name == "root" && !strings.HasPrefix(strings.ToLower(a.Unquoted()), "root") {
+		d.step("%s stands for root", a.Local())
+	}
+	if e.File == aliases.RootSetting {
+		d.step("local.root sends mail for root to %s", e.Members[0].Text)
+		return
+	}
+	d.step("%s is an alias", e.Where())
+}
+
+// toOnly decides for the one recipient that an alias comes to: its address takes the alias's place.
+func (r *Router) toOnly(to aliases.Recipient, x *aliases.Expansion, d *Decision) {
+	if x.Entry.File != aliases.RootSetting || len(x.Aliases) > 1 {
+		d.step("it stands for %s", describe(to, x))
+	}
+	d.Address = to.Address
+	r.final(member(to, ""), d)
+}
+
+// expand decides for several recipients, or for those that have an owner.
+func (r *Router) expand(a address.Address, x *aliases.Expansion, d *Decision) {
+	d.Kind, d.Members = Expand, make([]Member, len(x.Recipients))
+	d.step("recipients: %d", len(x.Recipients))
+	domain, owners := r.ownDomain(a), map[string]string{"": ""}
+	for i, to := range x.Recipients {
+		owner, ok := owners[to.Owner]
+		if !ok {
+			owner = ownerAddress(to.Owner, domain)
+			owners[to.Owner] = owner
+		}
+		to.Address = to.Address.WithDomain(domain)
+		d.Members[i] = member(to, owner)
+		if i < shownMembers {
+			d.step("%s", describe(x.Recipients[i], x))
+		}
+	}
+	if more := len(x.Recipients) - shownMembers; more > 0 {
+		d.step("and %d more", more)
+	}
+}
+
+func member(to aliases.Recipient, owner string) Member {
+	m := Member{Agent: agents[to.Kind], Owner: owner, Fault: to.Err, Key: to.Key}
+	switch {
+	case m.Agent == "":
+		m.Address = to.Address.String()
+	case m.Agent == AgentNone:
+		m.Address = status.Clean(to.Text, 80) // it may be anything
+	default:
+		m.Address = to.Text
+	}
+	return m
+}
+
+// describe is a recipient in words, with the alias that named it unless that is the first.
+func describe(to aliases.Recipient, x *aliases.Expansion) string {
+	s := to.Text
+	switch to.Kind {
+	case aliases.Address:
+		s = to.Address.String()
+	case aliases.User:
+		s = "user " + to.Address.String() + ", who is not looked up again"
+	case aliases.Error:
+		s = "nobody: " + to.Err
+	default:
+		s = agents[to.Kind] + " " + s
+	}
+	if to.Via != x.Entry.Where() {
+		s += ", by " + to.Via
+	}
+	if to.Owner != "" {
+		s += "; failures go to " + to.Owner
+	}
+	return s
+}
+
+// ownDomain is the domain that completes what a list names without one: that by which the list was addressed, or origin
+// if it leads here, or hostname.
+func (r *Router) ownDomain(list address.Address) string {
+	domain := list.Domain()
+	if _, literal := list.Literal(); domain != "" && !literal && !sameDomain(domain, "localhost") && r.whyLocal(domain) != "" {
+		return domain
+	}
+	if r.whyLocal(r.conf.Origin) != "" {
+		return r.conf.Origin
+	}
+	return r.conf.Hostname
+}
+
+func ownerAddress(owner, domain string) string {
+	a, err := address.Parse(owner)
+	if err != nil || a.Domain() != "" {
+		a, _ = address.Parse(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(owner) + `"`)
+	}
+	return a.WithDomain(domain).String()
+}
+
+// Final decides about a recipient whose aliases are not looked up: a member of an expanded one, or one that the sender
+// has escaped ("\alice", sendmail -n).
+func (r *Router) Final(m Member) Decision {
+	var d Decision
+	r.final(m, &d)
+	return d
+}
+
+func (r *Router) final(m Member, d *Decision) {
+	switch m.Agent {
+	case "":
+	case AgentNone:
+		d.refuse(status.New("route.alias", 550, status.Code{5, 2, 4}, "the list names somebody who is no recipient", nil))
+		return
+	default:
+		d.refuse(status.New("route.alias", 451, status.Code{4, 3, 5}, "delivery to commands and files is not available in this installation", nil))
+		return
+	}
+	a, err := address.Parse(m.Address)
+	if d.Address = a; err != nil || a.IsNull() {
+		d.refuse(status.New("route", 553, status.Code{5, 1, 3}, "not an address", err))
+		return
+	}
+	if r.isLocal(a, d) {
+		r.local(d)
+		return
+	}
+	d.step("%s is not local (hostname, domains)", a.Domain())
+	r.relay(a, d)
+}
