@@ -16,7 +16,12 @@ import (
 const maxConfig = 1 << 20
 
 // writeFile replaces the file at path by one with text, whole or not at all, durably.
-func writeFile(path, text string, mode fs.FileMode) (err error) {
+func writeFile(path, text string, mode fs.FileMode) error {
+	return replaceFile(path, text, func(f *os.File) error { return f.Chmod(mode) })
+}
+
+// replaceFile is writeFile where attributes gives the new file more than a mode.
+func replaceFile(path, text string, attributes func(*os.File) error) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -31,7 +36,7 @@ func writeFile(path, text string, mode fs.FileMode) (err error) {
 		}
 	}()
 	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	err = errors.Join(err, attributes(f), f.Sync(), f.Close())
 	if err != nil {
 		return err
 	}

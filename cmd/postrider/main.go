@@ -107,8 +107,14 @@ func (a *app) commands() []*cli.Command {
 		{Name: "config", Usage: "print the settings that differ from the defaults", Action: a.config,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "print the defaults as well"}}},
 		{Name: "explain", Usage: "say where mail for an address goes, and why", ArgsUsage: "ADDRESS...", Action: a.explain},
+		{Name: "user", Usage: "change or list those who may log in to the server", Action: a.userUsage, Subcommands: a.userCommands(), ArgsUsage: "COMMAND"},
 		{Name: "version", Usage: "print the version", Action: a.version},
 	}
+	return completed(list)
+}
+
+// completed gives commands what all of them have.
+func completed(list []*cli.Command) []*cli.Command {
 	for _, c := range list {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
@@ -117,6 +123,7 @@ func (a *app) commands() []*cli.Command {
 			c.ArgsUsage = " "
 			c.Action = withoutArguments(c.Action)
 		}
+		completed(c.Subcommands)
 	}
 	return list
 }

@@ -31,12 +31,17 @@ func TestManPage(t *testing.T) {
 			}
 		}
 	}
+	var walk func([]*cli.Command)
+	walk = func(list []*cli.Command) {
+		for _, c := range list {
+			there[c.Name] = true
+			flags(c.Flags)
+			walk(c.Subcommands)
+		}
+	}
 	a := testApp()
 	flags(a.cli().Flags)
-	for _, c := range a.commands() {
-		there[c.Name] = true
-		flags(c.Flags)
-	}
+	walk(a.commands())
 	for _, name := range sorted(there) {
 		if !described[name] {
 			t.Errorf("%s is not in postrider(8)", name)

@@ -96,7 +96,9 @@ func TestWhatTheEndpointAnswers(t *testing.T) {
 		{"a null", answer(200, `null`), badLogin},
 		{"does not know us", answer(401, `{"active":true,"sub":"alice"}`), notNow},
 		{"is broken", answer(500, `{"active":true,"sub":"alice"}`), notNow},
-		{"has moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }, notNow},
+		{"has moved", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, notNow},
 		{"too much to say", answer(200, `{"active":true,"sub":"alice","x":"`+strings.Repeat("x", endpointBody)+`"}`), notNow},
 		{"a header without end", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 2*endpointBody))
