@@ -96,6 +96,8 @@ type keys struct {
 	nets  networks[Rule]
 }
 
+func (k *keys) empty() bool { return len(k.names) == 0 && len(k.nets.byPrefix) == 0 }
+
 // Client looks up a client by its name, "" when it has none, and then by its address.
 func (t *Table) Client(name string, addr netip.Addr) Rule {
 	if t == nil {
@@ -120,7 +122,7 @@ func (t *Table) Recipient(a address.Address, local bool) Rule {
 }
 
 func (t *Table) mailbox(tag tag, a address.Address, anywhere bool) Rule {
-	if t == nil || t.lines == 0 {
+	if t == nil || t.tags[tag].empty() && t.tags[untagged].empty() {
 		return Rule{}
 	}
 	key := a.Key(true)

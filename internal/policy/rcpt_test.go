@@ -2,8 +2,14 @@ package policy
 
 import (
 	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"postrider/internal/address"
 	"postrider/internal/config"
 	"postrider/internal/dns"
 	"postrider/internal/route"
@@ -172,4 +178,81 @@ func TestASessionThatWasNotJudgedGetsNothing(t *testing.T) {
 		}
 	}
 	r.Close(c)
+}
+
+// Whatever a path looks like, a stranger's recipient is ours or in a domain that we relay for.
+func FuzzStrangersDoNotRelay(f *testing.F) {
+	for _, s := range []string{"<user%victim.example@ours.example>", "<@ours.example:user@victim.example>", `<"user@victim.example"@ours.example>`,
+		"<x@[IPv6:::1]>", "<x@ours.example.>", "<x@a.below.example>", "<Postmaster>", "<x@[127.0.0.1]>", "<x@xn--bcher-kva.example>"} {
+		f.Add(s)
+	}
+	conf := config.Default()
+	conf.Hostname, conf.Domains, conf.Relay.Domains, conf.Aliases = "mx.ours.example", []string{"ours.example"}, []string{"backup.example", ".below.example"}, nil
+	conf.Smtpd.Access = "/nonexistent"
+	resolver := dns.Zone("")
+	everybody := allUsers{}
+	p, err := New(conf, Options{Resolver: resolver, Router: route.New(conf, resolver, everybody), Addrs: func() []netip.Addr { return nil }})
+	if err != nil {
+		f.Fatal(err)
+	}
+	c := &smtpd.Client{UID: -1, Addr: netip.MustParseAddr("192.0.2.77"), Helo: "mail.good.example"}
+	p.Connect(context.Background(), c)
+	f.Fuzz(func(t *testing.T, path string) {
+		a, _, err := address.ParsePath(path)
+		if err != nil {
+			return
+		}
+		v := p.Rcpt(context.Background(), c, &smtpd.Transaction{}, a)
+		if v.Status != nil {
+			return
+		}
+		domain := strings.ToLower(a.Domain())
+		if ip, ok := a.Literal(); ok && (ip.IsLoopback() || ip.IsUnspecified()) {
+			return
+		}
+		ours := slices.Contains([]string{"ours.example", "mx.ours.example", "localhost", "backup.example"}, domain) ||
+			strings.HasSuffix(domain, ".below.example") || domain == "" && strings.EqualFold(a.Unquoted(), "postmaster")
+		if wide, err := address.ASCIIDomain(domain); !ours && err == nil {
+			ours = slices.Contains([]string{"ours.example", "mx.ours.example", "localhost", "backup.example"}, wide) || strings.HasSuffix(wide, ".below.example")
+		}
+		if !ours {
+			t.Fatalf("%q: %s", path, told(v))
+		}
+	})
+}
+
+// allUsers has a user of every name.
+type allUsers struct{ fakeUsers }
+
+func (allUsers) Lookup(name string) (route.User, bool, error) {
+	return route.User{Name: name}, true, nil
+}
+
+func TestManySessionsAtOnce(t *testing.T) {
+	r := build(t, "Connect:192.0.2.66 RELAY\nFrom:spam.example REJECT\n", lists(1, "bl.example"), reverse("some"))
+	fixed := r.clock
+	r.Policy.o.Now = func() time.Time { return fixed }
+	var all sync.WaitGroup
+	for n := range 50 {
+		all.Go(func() {
+			for i := range 20 {
+				c := &smtpd.Client{UID: -1, Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(n*7 + i)}), Helo: "mail.good.example"}
+				r.Connect(context.Background(), c)
+				r.Helo(context.Background(), c)
+				r.Mail(context.Background(), c, &smtpd.Transaction{Sender: parse(t, "x@good.example")})
+				v := r.Rcpt(context.Background(), c, &smtpd.Transaction{}, parse(t, "user@victim.example"))
+				if (v.Status == nil) != (c.Addr == netip.MustParseAddr("192.0.2.66")) {
+					t.Errorf("%v: %s", c.Addr, told(v))
+				}
+				r.Login(context.Background(), c, true, denial)
+				r.Close(c)
+			}
+		})
+	}
+	all.Wait()
+	for _, c := range r.clients.byKey {
+		if c.sessions != 0 {
+			t.Errorf("%v has %d sessions", c.key, c.sessions)
+		}
+	}
 }
