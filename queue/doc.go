@@ -29,11 +29,12 @@
 //
 // # Instants
 //
-// Accepted: the draft's bytes are written, the file is renamed to new/ID,S=n, then the file is synced, then the
-// directory new/, and when both have succeeded Commit returns nil. Renaming first lets one transaction of a
-// journalling file system carry bytes and name. The lock, held from the draft's birth, keeps a run from taking
-// the file before it is durable. After an error the name is unlinked again. What a power cut leaves in new/
-// before the instant is whole, or its size or its checksum tells that it is not.
+// Accepted: the draft's bytes are written, the file is renamed to new/ID,S=n, then the file and the directory new/
+// are synced, in whatever order, and when both have succeeded Commit returns nil. Renaming first lets one
+// transaction of a journalling file system carry bytes and name, and those of all commits under way at the time.
+// The lock, held from the draft's birth, keeps a run from taking the file before it is durable. After an error the
+// name is unlinked again. What a power cut leaves in new/ before the instant is whole, or its size or its checksum
+// tells that it is not.
 //
 // Claimed: an exclusive flock(2) on the queue file, taken without waiting. The claimant then checks that the
 // name still leads to the locked inode and that the size is the name's. A crash frees the claim.

@@ -68,6 +68,24 @@ type Rcpt struct {
 	Agent  string // "": Address is an address; else what it is instead, as a command
 }
 
+// Parent is the address that the sender wrote to, an alias, in whose place recipient i is; "" when he wrote to i itself.
+func (e *Envelope) Parent(i int) string {
+	if n := e.Rcpts[i].Parent - 1; n >= 0 && n < len(e.Rcpts) {
+		return e.Rcpts[n].Address
+	}
+	return ""
+}
+
+// Own are the recipients that the sender gave. Those that took the place of others come behind them.
+func (e *Envelope) Own() []Rcpt {
+	for i := range e.Rcpts {
+		if e.Rcpts[i].Parent > 0 {
+			return e.Rcpts[:i]
+		}
+	}
+	return e.Rcpts
+}
+
 // Envelope is what is known of a message beside its text. Strings are data: any bytes are kept.
 type Envelope struct {
 	Arrival time.Time

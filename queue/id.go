@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -70,12 +71,13 @@ func newID(now time.Time) ID {
 	return ID(p.appendID(nil))
 }
 
-func hostSalt() uint64 {
+// hostSalt is found out once.
+var hostSalt = sync.OnceValue(func() uint64 {
 	name, _ := os.Hostname()
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	return h.Sum64() % tailSpace
-}
+})
 
 func base36(n uint64) string {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,8 @@ type Spool struct {
 	noCreate bool
 	syncs    syncGroup
 	room     room
+
+	publishing atomic.Int32 // commits under way
 }
 
 // The directories of a spool. hostsDir comes last: it is there when all are.

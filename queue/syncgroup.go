@@ -23,7 +23,21 @@ type dirSync struct {
 	waiting int
 }
 
+// sync makes the names in dir durable that are there now.
 func (g *syncGroup) sync(dir string) error {
+	r := g.ask(dir)
+	return r.wait()
+}
+
+// syncRequest is what one caller asked for: a sync of dir that begins after he has. It must be waited for, once.
+type syncRequest struct {
+	g    *syncGroup
+	d    *dirSync
+	dir  string
+	want uint64
+}
+
+func (g *syncGroup) ask(dir string) syncRequest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.by == nil {
@@ -34,25 +48,47 @@ func (g *syncGroup) sync(dir string) error {
 		d = &dirSync{cond: sync.NewCond(&g.mu), failed: map[uint64]error{}}
 		g.by[dir] = d
 	}
-	want := d.started + 1
 	d.waiting++
-	for d.done < want {
+	return syncRequest{g, d, dir, d.started + 1}
+}
+
+// begin has the sync made while the caller does something else. Nothing is begun while another is under way: that one's
+// end is early enough.
+func (r *syncRequest) begin() {
+	r.g.mu.Lock()
+	defer r.g.mu.Unlock()
+	if !r.d.running {
+		r.d.running = true
+		go func() {
+			r.g.mu.Lock()
+			defer r.g.mu.Unlock()
+			r.g.run(r.d, r.dir)
+		}()
+	}
+}
+
+// wait is until the sync has been made, by whomever.
+func (r *syncRequest) wait() error {
+	g, d := r.g, r.d
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for d.done < r.want {
 		if d.running {
 			d.cond.Wait()
 			continue
 		}
-		g.run(d, dir)
+		d.running = true
+		g.run(d, r.dir)
 	}
-	err := d.failed[want]
+	err := d.failed[r.want]
 	if d.waiting--; d.waiting == 0 {
 		clear(d.failed)
 	}
 	return err
 }
 
-// run does one sync with the lock released meanwhile.
+// run does one sync with the lock released meanwhile. d.running is taken.
 func (g *syncGroup) run(d *dirSync, dir string) {
-	d.running = true
 	d.started++
 	n := d.started
 	g.mu.Unlock()

@@ -135,9 +135,10 @@ func caller() string {
 // brief names a message's sender and recipients in one line.
 func brief(m *queue.Message) string {
 	to := make([]string, 0, 3)
-	for i, r := range m.Envelope.Rcpts {
-		if i == 2 && len(m.Envelope.Rcpts) > 3 {
-			to = append(to, plural(len(m.Envelope.Rcpts)-i, "other"))
+	rcpts := m.Envelope.Own()
+	for i, r := range rcpts {
+		if i == 2 && len(rcpts) > 3 {
+			to = append(to, plural(len(rcpts)-i, "other"))
 			break
 		}
 		to = append(to, angle(r.Address))

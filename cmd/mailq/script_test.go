@@ -110,7 +110,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // message queues a message. Values are read as in Go strings.
 //
 //	message ID to=address,... [from=address] [at=duration] [text=text] [client=name] [deferred=[relay|]text]
-//	        [done=number] [due=duration] [held=reason]
+//	        [done=number] [due=duration] [held=reason] [members=address,...]
 func message(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: message ID to=address [key=value ...]")
@@ -132,6 +132,8 @@ func (l *letter) set(key, value string) (err error) {
 		l.From = value
 	case "to":
 		l.To = strings.Split(value, ",")
+	case "members":
+		l.Members = strings.Split(value, ",")
 	case "text":
 		l.Text = value
 	case "client":

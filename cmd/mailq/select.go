@@ -202,7 +202,10 @@ func (s *selection) matches(m *queue.Message) bool {
 		return true
 	}
 	for i, r := range m.Envelope.Rcpts {
-		if !m.History.Done(i) && slices.Contains(s.recipients, key(r.Address)) {
+		if m.History.Done(i) {
+			continue
+		}
+		if slices.Contains(s.recipients, key(r.Address)) || r.Parent > 0 && slices.Contains(s.recipients, key(m.Envelope.Parent(i))) {
 			return true
 		}
 	}

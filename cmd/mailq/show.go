@@ -69,7 +69,7 @@ func (p *program) tell(m *queue.Message) error {
 	for i := range e.Rcpts {
 		p.tellRcpt(w, m, i)
 	}
-	fmt.Fprintf(w, "\n%s  accepted from %s, %s\n", clock(e.Arrival), origin(e), plural(len(e.Rcpts), "recipient"))
+	fmt.Fprintf(w, "\n%s  accepted from %s, %s\n", clock(e.Arrival), origin(e), plural(len(e.Own()), "recipient"))
 	for _, r := range m.History.Events() {
 		fmt.Fprintf(w, "%s  %s\n", clock(r.Time), story(&r, e.Rcpts))
 	}
@@ -88,6 +88,12 @@ func afterDeadline(e *queue.Envelope) string {
 func (p *program) tellRcpt(w io.Writer, m *queue.Message, i int) {
 	r := &m.Envelope.Rcpts[i]
 	fmt.Fprintf(w, "Recipient:  %s", angle(r.Address))
+	if alias := m.Envelope.Parent(i); alias != "" {
+		fmt.Fprintf(w, " by alias %s", angle(alias))
+	}
+	if r.Sender != "" {
+		fmt.Fprintf(w, " from %s", angle(r.Sender))
+	}
 	if r.Notify != 0 {
 		fmt.Fprintf(w, " NOTIFY=%s", r.Notify)
 	}
@@ -98,6 +104,8 @@ func (p *program) tellRcpt(w io.Writer, m *queue.Message, i int) {
 	switch {
 	case !tried:
 		fmt.Fprintf(w, "\n            not tried yet")
+	case last.Kind == queue.Expanded:
+		fmt.Fprintf(w, "\n            %s", answer(&last))
 	default:
 		fmt.Fprintf(w, "\n            %s: %s", last.Kind, answer(&last))
 	}

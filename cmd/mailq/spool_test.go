@@ -51,6 +51,7 @@ type letter struct {
 	Release  time.Duration // its sender wants it sent so long after it arrived
 	By       string        // and delivered so long after, with N or R as in BY=: "20m;N"
 	Login    string
+	Members  []string // the first recipient is an alias that was expanded to these, before the attempt
 }
 
 // post queues a letter as the programs of the project would have, and returns its ID.
@@ -95,7 +96,7 @@ func post(dir string, l letter) (queue.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	if l.Deferred != "" || l.Held != nil || l.Due != 0 {
+	if l.Members != nil || l.Deferred != "" || l.Held != nil || l.Due != 0 {
 		if err := handle(s, entry, at, l); err != nil {
 			return "", err
 		}
@@ -112,6 +113,15 @@ func handle(s *queue.Spool, e queue.Entry, at time.Time, l letter) error {
 	if err != nil {
 		return err
 	}
+	if l.Members != nil {
+		x := queue.Expansion{Text: fmt.Sprintf("expanded to %d recipients", len(l.Members))}
+		for _, m := range l.Members {
+			x.Members = append(x.Members, queue.Rcpt{Address: m, Sender: "owner-list@example.org"})
+		}
+		if err := c.Expand(at, x); err != nil {
+			return err
+		}
+	}
 	if l.Deferred != "" {
 		relay, text, ok := strings.Cut(l.Deferred, "|")
 		if !ok {
@@ -120,10 +130,10 @@ func handle(s *queue.Spool, e queue.Entry, at time.Time, l letter) error {
 		tried := at.Add(time.Minute)
 		var records []queue.Record
 		if l.Done > 0 {
-			records = append(records, queue.Record{Time: tried, Kind: queue.Delivered, Rcpts: queue.Span{First: 0, Last: l.Done - 1},
+			records = append(records, queue.Record{Time: tried, Kind: queue.Delivered, Rcpts: queue.Span{First: min(len(l.Members), 1), Last: l.Done - 1},
 				Reply: 250, Code: status.Code{2, 0, 0}, Relay: relay, Text: "ok"})
 		}
-		records = append(records, queue.Record{Time: tried, Kind: queue.Deferred, Rcpts: queue.Span{First: l.Done, Last: len(l.To) - 1},
+		records = append(records, queue.Record{Time: tried, Kind: queue.Deferred, Rcpts: queue.Span{First: l.Done, Last: len(c.Envelope.Rcpts) - 1},
 			Reply: 451, Code: status.Code{4, 4, 1}, Relay: relay, Text: text})
 		if err := c.Record(records...); err != nil {
 			return err

@@ -22,6 +22,8 @@ func story(r *queue.Record, rcpts []queue.Rcpt) string {
 		return who + ": refused for good: " + answer(r)
 	case queue.Expired:
 		return who + ": given up after too long a time: " + answer(r)
+	case queue.Expanded:
+		return who + ": an alias, " + oneLine(r.Text)
 	case queue.Intent:
 		return fmt.Sprintf("%s: report %s is made", who, oneLine(string(r.ID)))
 	case queue.Reported:

@@ -99,15 +99,6 @@ func (p *planner) tellExpanded(x queue.Expansion) {
 	p.Log.Attempt(string(p.ID), address, "", "", p.Now().Sub(p.c.Envelope.Arrival), st.Code(), outcomes[queue.Delivered], x.Text, "")
 }
 
-// parent is the address that the sender wrote to when that is an alias that brought this recipient; else "".
-func (a *attempt) parent(rcpt int) string {
-	i := a.c.Envelope.Rcpts[rcpt].Parent - 1
-	if i < 0 || i >= len(a.c.Envelope.Rcpts) {
-		return ""
-	}
-	return a.c.Envelope.Rcpts[i].Address
-}
-
 // isList tells whether a recipient that was expanded is a list with an owner: delivery to the list is the end then, as
 // far as the sender is concerned.
 func (a *attempt) isList(rcpt int) bool {

@@ -183,7 +183,7 @@ func (a *attempt) compose(e *queue.Envelope, plan dsn.Plan, actions []dsn.Action
 // shown is the address that a report has of a recipient. What commands and files an alias names is nobody's business.
 func (a *attempt) shown(rcpt int) string {
 	if a.c.Envelope.Rcpts[rcpt].Agent != "" {
-		return a.parent(rcpt)
+		return a.c.Envelope.Parent(rcpt)
 	}
 	return a.c.Envelope.Rcpts[rcpt].Address
 }

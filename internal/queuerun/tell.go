@@ -46,7 +46,7 @@ func (a *attempt) tell(rcpt int, kind queue.Kind, st *status.Status, from source
 		text = st.Diagnostic()
 	}
 	delay := a.Now().Sub(a.c.Envelope.Arrival)
-	a.Log.Attempt(string(a.ID), r.Address, a.parent(rcpt), from.relay, delay, st.Code(), outcomes[kind], text, from.tls)
+	a.Log.Attempt(string(a.ID), r.Address, a.c.Envelope.Parent(rcpt), from.relay, delay, st.Code(), outcomes[kind], text, from.tls)
 	a.count(func(s *Result) {
 		switch kind {
 		case queue.Deferred:

@@ -14,7 +14,7 @@ import (
 // Member is a recipient that an alias stands for, when it stands for more than one or has an owner. It is final:
 // aliases are not looked up for it again.
 type Member struct {
-	Address string // wire form; with Agent, the command, the path, or whatever was written
+	Address string // wire form; with Agent as aliases(5) has it: "|command", "/file", "/maildir/", or whatever was written
 	Agent   string // "" an address; AgentCommand and so on
 	Owner   string // who is told when it fails, and so its envelope sender, in wire form; "": the message's own sender
 	Fault   string // with AgentNone: what is wrong with it, where
@@ -151,14 +151,25 @@ func member(to aliases.Recipient, owner string) Member {
 	case m.Agent == AgentNone:
 		m.Address = status.Clean(to.Text, 80) // it may be anything
 	default:
-		m.Address = to.Text
+		m.Address = spell(to)
 	}
 	return m
 }
 
+// spell is a command or a path as aliases(5) has it.
+func spell(to aliases.Recipient) string {
+	switch to.Kind {
+	case aliases.Pipe:
+		return "|" + to.Text
+	case aliases.Maildir:
+		return to.Text + "/"
+	}
+	return to.Text
+}
+
 // describe is a recipient in words, with the alias that named it unless that is the first.
 func describe(to aliases.Recipient, x *aliases.Expansion) string {
-	s := to.Text
+	s := ""
 	switch to.Kind {
 	case aliases.Address:
 		s = to.Address.String()
@@ -167,7 +178,7 @@ func describe(to aliases.Recipient, x *aliases.Expansion) string {
 	case aliases.Error:
 		s = "nobody: " + to.Err
 	default:
-		s = agents[to.Kind] + " " + s
+		s = agents[to.Kind] + " " + spell(to)
 	}
 	if to.Via != x.Entry.Where() {
 		s += ", by " + to.Via

@@ -62,7 +62,7 @@ gone: :include:/nonexistent/list
 nobody: eve
 `
 	file := withAliases(t, lists)
-	const staff = "alice@D for O; x@example.com for O; command /bin/archive for O; file /var/log/mail for O; maildir /srv/list for O; none b c for O"
+	const staff = "alice@D for O; x@example.com for O; command |/bin/archive for O; file /var/log/mail for O; maildir /srv/list/ for O; none b c for O"
 	owned := func(domain string) string {
 		return strings.NewReplacer("D", domain, "O", "owner-staff@"+domain).Replace(staff)
 	}
@@ -125,7 +125,7 @@ func TestFinalDoesNotLookForAliases(t *testing.T) {
 		{"elsewhere", Member{Address: "x@example.com"}, "relay x@example.com to mx:example.com tls=may"},
 		{"nobody", Member{Address: "eve"}, "refuse 550 5.1.1 eve: no such user here"},
 		{"no address", Member{Address: "a b"}, "refuse 553 5.1.3 not an address"},
-		{"a command", Member{Address: "/bin/sh", Agent: AgentCommand}, "refuse 451 4.3.5 delivery to commands and files is not available in this installation"},
+		{"a command", Member{Address: "|/bin/sh", Agent: AgentCommand}, "refuse 451 4.3.5 delivery to commands and files is not available in this installation"},
 		{"a file", Member{Address: "/f", Agent: AgentFile}, "refuse 451 4.3.5 delivery to commands and files is not available in this installation"},
 		{"an agent of another version", Member{Address: "/f", Agent: "?"}, "refuse 451 4.3.5 delivery to commands and files is not available in this installation"},
 		{"what makes no sense", Member{Address: "b c", Agent: AgentNone}, "refuse 550 5.2.4 the list names somebody who is no recipient"},
@@ -146,7 +146,7 @@ root (F:1) is an alias
 recipients: 3
 alice, by admins (F:2)
 x@example.com, by far (F:3); failures go to owner-far
-command /bin/p, by admins (F:2)
+command |/bin/p, by admins (F:2)
 `},
 		{"far2", `far2 has no domain: it is local
 far2 (F:4) is an alias
