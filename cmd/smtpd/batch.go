@@ -89,7 +89,9 @@ func (b *batch) command() error {
 // readLine reads a line without its end: LF, and CRs before it.
 func (b *batch) readLine() ([]byte, error) {
 	line, err := b.in.ReadSlice('\n')
-	b.line++
+	if len(line) > 0 {
+		b.line++
+	}
 	if err == bufio.ErrBufferFull {
 		return nil, fmt.Errorf("a command of more than %d bytes", maxBatchLine)
 	}
@@ -176,7 +178,9 @@ func (b *batch) textLine(wanted bool) (more bool, err error) {
 			piece = piece[:len(piece)-1]
 		}
 		if whole {
-			b.line++
+			if len(piece) > 0 {
+				b.line++
+			}
 			piece = bytes.TrimRight(piece, "\r\n")
 			if start && string(piece) == "." {
 				return false, nil
