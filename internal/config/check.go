@@ -26,7 +26,7 @@ func (d *decoder) check(c *Config) {
 	d.one(top.child("mailq_format"), c.MailqFormat, oneOf("sendmail", "postfix"))
 	d.smarthost(top.child("smarthost"), c.Smarthost)
 	d.each(top.child("relay").child("networks"), c.Relay.Networks, isNetwork)
-	d.each(top.child("relay").child("domains"), c.Relay.Domains, isDomain)
+	d.each(top.child("relay").child("domains"), c.Relay.Domains, isDomains)
 	d.one(top.child("local").child("mailbox"), c.Local.Mailbox, isMailbox)
 	d.one(top.child("local").child("root"), c.Local.Root, isRecipient)
 	d.smtpd(top.child("smtpd"), c.Smtpd)
@@ -214,6 +214,14 @@ func isDomain(s string) string {
 		return ""
 	}
 	return "must be a domain name such as example.org"
+}
+
+// isDomains takes a domain, or all below one: ".example.org".
+func isDomains(s string) string {
+	if validDomain(strings.TrimPrefix(s, ".")) {
+		return ""
+	}
+	return `must be a domain name such as "example.org", or ".example.org" for all below it`
 }
 
 func validDomain(s string) bool {

@@ -90,7 +90,7 @@ url = "submission://me%40example.com@smtp.example.com"
 password_file = "/etc/postrider/secret"
 [relay]
 networks = ["192.0.2.0/24", "2001:db8::/32", "192.0.2.1"]
-domains = ["example.com"]
+domains = ["example.com", ".example.com"]
 [local]
 mailbox = "maildir:{home}/Maildir"
 root = "admin@example.org"
@@ -149,7 +149,7 @@ func TestEverything(t *testing.T) {
 		Spool:   "/srv/spool", Log: "json:/var/log/mail.json", Aliases: []string{"/etc/aliases", "/etc/postrider/aliases"},
 		MessageSizeLimit: 1e6, HopLimit: 25, MailqFormat: "postfix",
 		Smarthost: Smarthost{URL: "submission://me%40example.com@smtp.example.com", PasswordFile: "/etc/postrider/secret"},
-		Relay:     Relay{Networks: []string{"192.0.2.0/24", "2001:db8::/32", "192.0.2.1"}, Domains: []string{"example.com"}},
+		Relay:     Relay{Networks: []string{"192.0.2.0/24", "2001:db8::/32", "192.0.2.1"}, Domains: []string{"example.com", ".example.com"}},
 		Local:     Local{Mailbox: "maildir:{home}/Maildir", Root: "admin@example.org"},
 		Smtpd: Smtpd{User: "mail", Sessions: 100, ClientSessions: 1, ClientConnections: 2, ClientMessages: 3, ClientRecipients: 4,
 			ClientAuthFailures: 5, Recipients: 200, Timeout: time.Minute, SessionTime: 30 * time.Minute, GreetingDelay: 2 * time.Second,

@@ -68,6 +68,7 @@ func TestErrors(t *testing.T) {
 		{"[[listen]]\naddress=':25'\nauth={introspection='https://a/', token_key='/k'}", `:3: listen.auth = {...}: must have introspection or token_key`},
 		{"[[listen]]\naddress=':25'\nauth={introspection='http://127.0.0.1.example/'}", `:3: listen.auth.introspection = "http://127.0.0.1.example/": must be`},
 		{"[[listen]]\naddress=':25'\nauth={token_key='/k'}", `:3: listen.auth = {...}: has token_key, so it must have token_issuer and token_audience`},
+		{"[relay]\ndomains = ['..a']", `:2: relay.domains = "..a": must be a domain name such as "example.org", or ".example.org" for all below it`},
 		{"mailq_format = 'exim'", `:1: mailq_format = "exim": must be one of sendmail, postfix`},
 		{"hostname = 'a b'", `:1: hostname = "a b": must be a domain name`},
 		{"origin = '192.0.2.1'", `:1: origin = "192.0.2.1": must be a domain name`},
