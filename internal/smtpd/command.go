@@ -45,6 +45,7 @@ func init() { // a variable would refer to itself, through HELP
 		"STARTTLS": {do: (*Session).startTLS},
 		"AUTH":     {do: (*Session).auth, needs: afterEhlo | betweenMails},
 		"XCLIENT":  {do: (*Session).xclient, needs: betweenMails},
+		"XSUBMIT":  {do: (*Session).xsubmit},
 	}
 }
 
@@ -89,7 +90,7 @@ func (s *Session) tooLong(line []byte) {
 
 // noChunk ends the session when the command that was refused would have said how many bytes behind it are no commands.
 func (s *Session) noChunk() {
-	if s.verb == "BDAT" {
+	if s.verb == "BDAT" || s.verb == xsubmitKeyword {
 		s.close("bad chunk")
 	}
 }

@@ -90,6 +90,9 @@ func (s *Session) extensions() []string {
 	if s.mayXClient() {
 		list = append(list, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN")
 	}
+	if s.mayXSubmit() {
+		list = append(list, xsubmitKeyword)
+	}
 	return list
 }
 

@@ -82,18 +82,13 @@ func (s *Session) textError(err error) {
 
 // deliver commits a message and replies.
 func (s *Session) deliver(m *message) {
-	nrcpt := len(s.tx.Rcpts)
 	entry, st := m.end()
 	s.wasted += m.wasted
 	switch {
 	case st != nil:
 		s.refuseText(m, st)
 	case m.discard:
-		s.Log.Discarded(s.tx.Envelope.Sender, nrcpt+s.discarded, s.arrival())
-		if s.Stats != nil {
-			s.Stats.Discarded.Add(1)
-		}
-		s.textReply(status.New("smtpd.text", 250, codeOK, "Ok: discarded", nil))
+		s.thrownAway()
 	default:
 		s.accepted(m, entry)
 	}
@@ -101,6 +96,14 @@ func (s *Session) deliver(m *message) {
 	if st != nil && st.Class() == status.Permanent {
 		s.blame()
 	}
+}
+
+func (s *Session) thrownAway() {
+	s.Log.Discarded(s.tx.Envelope.Sender, len(s.tx.Rcpts)+s.discarded, s.arrival())
+	if s.Stats != nil {
+		s.Stats.Discarded.Add(1)
+	}
+	s.textReply(errDiscarded)
 }
 
 func (s *Session) refuseText(m *message, st *status.Status) {
@@ -151,14 +154,11 @@ func (s *Session) textReply(st *status.Status) {
 // bdat is BDAT (RFC 3030 section 2). The bytes that it announces are never taken for commands: they are consumed
 // whatever the reply is, and when it cannot be told how many they are the session is over.
 func (s *Session) bdat(args string) {
-	word, rest, _ := strings.Cut(args, " ")
-	n, err := strconv.ParseUint(word, 10, 62)
-	last := strings.EqualFold(rest, "LAST")
-	if err != nil || rest != "" && !last {
+	size, last, err := parseChunk(args)
+	if err != nil {
 		s.drop(501, codeArgument, "syntax: BDAT size [LAST]", "bad chunk")
 		return
 	}
-	size := int64(n)
 	if refusal := s.missing(afterHelo | inMail); refusal != "" {
 		s.mistake(503, codeUnknown, refusal)
 		s.skip(size)

@@ -17,6 +17,9 @@ const (
 
 const queuedAs = "Ok: queued as "
 
+// Discarded is the last line of the reply to a message that the server's policy has accepted and thrown away.
+const Discarded = "Ok: discarded"
+
 // Answer makes the lines of a reply of what Submit returned; ParseAnswer reads them. The last line is the outcome for
 // anybody who reads it, the ones before it are
 //
@@ -69,6 +72,9 @@ func ParseAnswer(reply int, code status.Code, lines []string) (res Result, err e
 	}
 	if reply/100 != 2 {
 		return res, refusal(reply, code, exit, text, lines[last])
+	}
+	if lines[last] == Discarded && exit == 0 {
+		return res, nil
 	}
 	id, ok := strings.CutPrefix(lines[last], queuedAs)
 	if res.Entry.ID, err = queue.ParseID(id); !ok || err != nil || exit != 0 || res.More < 0 {
