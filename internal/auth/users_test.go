@@ -200,8 +200,11 @@ func TestALargeFileIsReadInLinearTime(t *testing.T) {
 		}
 		return time.Since(start)
 	}
-	small := max(read(10_000), time.Millisecond)
-	if large := read(100_000); large > 200*small {
-		t.Errorf("10 times the users took %v instead of %v", large, small)
+	small, large := max(read(1_000), time.Millisecond), read(50_000)
+	for range 3 { // the machine may have stalled; if time grew with the square it would be 2500 times as much
+		large = min(large, read(50_000))
+	}
+	if large > 500*small {
+		t.Errorf("50 times the users took %v instead of %v", large, small)
 	}
 }
