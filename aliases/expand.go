@@ -1,6 +1,7 @@
 package aliases
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,22 +28,38 @@ type Expansion struct {
 // Expand finds all that a localpart comes to; false when it is no alias. Members that nobody can make sense of are among
 // the recipients, as Errors. An error is a temporary *status.Status and means that there is no knowing now.
 func (d *Database) Expand(local string) (*Expansion, bool, error) {
-	x := expander{d: d, view: d.view(), seen: map[string]bool{}, have: map[string]bool{}}
+	return d.expand(local, maxMembers)
+}
+
+// Probe is Expand for those who ask for one recipient after the other, and anybody may have them ask: it reads no included
+// files and goes on only until there are two recipients. An Expansion without Recipients comes to several, or may.
+func (d *Database) Probe(local string) (*Expansion, bool, error) {
+	x, ok, err := d.expand(local, 1)
+	if errors.Is(err, errSeveral) {
+		return &Expansion{Entry: x.Entry}, true, nil
+	}
+	return x, ok, err
+}
+
+// errSeveral ends a Probe.
+var errSeveral = errors.New("several recipients")
+
+// expand finds at most so many recipients.
+func (d *Database) expand(local string, most int) (*Expansion, bool, error) {
+	x := expander{d: d, view: d.view(), most: most, seen: map[string]bool{}, have: map[string]bool{}}
 	e, ok, err := x.view.find(local)
 	if err != nil || !ok {
 		return nil, false, err
 	}
 	x.result.Entry = e
-	if err := x.entry(e, scope{}); err != nil {
-		return nil, false, err
-	}
-	return &x.result, true, nil
+	return &x.result, true, x.entry(e, scope{})
 }
 
 // expander is one expansion under way.
 type expander struct {
 	d      *Database
 	view   view
+	most   int             // recipients; one more is an error
 	path   []string        // the aliases that are being expanded, the outermost first
 	seen   map[string]bool // aliases and included files that are, or were
 	have   map[string]bool // recipients, by their key
@@ -101,6 +118,9 @@ func (x *expander) member(m Member, in scope) error {
 }
 
 func (x *expander) include(m Member, in scope) error {
+	if x.most == 1 {
+		return errSeveral
+	}
 	if x.seen[includeWord+m.Text] {
 		return nil
 	}
@@ -179,12 +199,19 @@ func (x *expander) add(m Member, in scope) error {
 	if x.have[key] {
 		return nil
 	}
-	if len(x.result.Recipients) >= maxMembers {
-		return tooMany(x.result.Entry)
+	if len(x.result.Recipients) >= x.most {
+		return x.tooMany()
 	}
 	x.have[key] = true
 	x.result.Recipients = append(x.result.Recipients, Recipient{m, in.owner, in.via, key})
 	return nil
+}
+
+func (x *expander) tooMany() error {
+	if x.most == 1 {
+		return errSeveral
+	}
+	return tooMany(x.result.Entry)
 }
 
 func tooMany(e Entry) error {

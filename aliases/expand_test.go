@@ -72,6 +72,29 @@ func TestRootSetting(t *testing.T) {
 	}
 }
 
+func TestProbe(t *testing.T) {
+	d := open(t, "one: two, TWO\ntwo: b\nmany: one, c\nlist: :include:/nonexistent\nbad: b c\nloop: loop, loop+x\n")
+	for _, c := range []struct{ ask, want string }{
+		{"one", "b"}, {"many", ""}, {"list", ""}, {"bad", "error b c"}, {"loop", ""}, {"none", "none"},
+	} {
+		x, ok, err := d.Probe(c.ask)
+		got := "none"
+		if ok {
+			got = ""
+			for _, r := range x.Recipients {
+				got += spell(r.Member)
+			}
+		}
+		if got != c.want || err != nil || ok && x.Entry.Name != c.ask {
+			t.Errorf("%s: %q, %v", c.ask, got, err)
+		}
+	}
+	d.files[0].name = "/"
+	if _, _, err := d.Probe("one"); err == nil {
+		t.Error("aliases that cannot be read do not matter")
+	}
+}
+
 func TestExpansionTellsItsWay(t *testing.T) {
 	d := open(t, "a: b, d@x.example\nb: \\c\n")
 	x, _, err := d.Expand("A+y")
@@ -152,7 +175,7 @@ func FuzzExpand(f *testing.F) {
 	f.Add("a: a\na+*: a\n", "a+b")
 	f.Fuzz(func(t *testing.T, text, name string) {
 		table := parse("F", text, 0)
-		x := expander{d: &Database{o: testOptions}, view: view{{table: table}}, seen: map[string]bool{}, have: map[string]bool{}}
+		x := expander{d: &Database{o: testOptions}, view: view{{table: table}}, most: maxMembers, seen: map[string]bool{}, have: map[string]bool{}}
 		e, ok, err := x.view.find(name)
 		if !ok || err != nil || x.entry(e, scope{}) != nil {
 			return

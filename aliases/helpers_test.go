@@ -11,7 +11,7 @@ import (
 )
 
 // write makes a file that nobody but us may write, and returns its path.
-func write(t *testing.T, dir, name, text string) string {
+func write(t testing.TB, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -24,7 +24,7 @@ func write(t *testing.T, dir, name, text string) string {
 }
 
 // tempDir is a directory that nobody but us may write.
-func tempDir(t *testing.T) string {
+func tempDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} {

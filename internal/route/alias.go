@@ -73,9 +73,16 @@ func (r *Router) isUser(name string) (bool, error) {
 	return ok, err
 }
 
+// Check is Route for those who want to know only whether there is such a recipient, as a server does at RCPT. It costs
+// little, whatever the size of a list, and an Expand has no members.
+func (r *Router) Check(a address.Address) Decision { return r.route(a, r.aliases.Probe) }
+
+// expander is one of the ways to expand an alias.
+type expander func(local string) (*aliases.Expansion, bool, error)
+
 // alias decides about an address that may be an alias; false when it is none.
-func (r *Router) alias(a address.Address, d *Decision) bool {
-	x, ok, err := r.aliases.Expand(a.Unquoted())
+func (r *Router) alias(a address.Address, expand expander, d *Decision) bool {
+	x, ok, err := expand(a.Unquoted())
 	if err != nil {
 		d.refuse(status.From(err))
 		return true
@@ -86,6 +93,9 @@ func (r *Router) alias(a address.Address, d *Decision) bool {
 	d.explainEntry(a, x.Entry)
 	list := x.Recipients
 	switch {
+	case len(list) == 0:
+		d.Kind = Expand
+		d.step("it stands for several")
 	case unusable(list):
 		d.refuse(status.New("route.alias", 451, status.Code{4, 3, 5}, "mail for "+x.Entry.Name+" has no place to go", errors.New(list[0].Err)))
 	case len(list) == 1 && list[0].Owner == "":

@@ -110,6 +110,16 @@ nobody: eve
 		if len(d.Steps) == 0 || (d.Kind == Refuse) != (d.Status != nil) || (d.Kind == Expand) != (d.Members != nil) {
 			t.Errorf("%s: steps %v, status %v", c.name, d.Steps, d.Status)
 		}
+		got, want := router(c.conf).Check(parse(c.rcpt)), c.want
+		if got.Kind == Expand || c.rcpt == "gone" { // that it cannot be read does not matter yet
+			got, want = Decision{Kind: got.Kind}, ""
+			if c.rcpt != "gone" && d.Kind != Expand {
+				want = c.want
+			}
+		}
+		if text := briefly(got); text != want {
+			t.Errorf("%s: checked %s: %q, want %q", c.name, c.rcpt, text, want)
+		}
 	}
 }
 

@@ -90,17 +90,19 @@ func interfaces() []netip.Addr {
 }
 
 // Route decides where mail for a goes.
-func (r *Router) Route(a address.Address) Decision {
+func (r *Router) Route(a address.Address) Decision { return r.route(a, r.aliases.Expand) }
+
+func (r *Router) route(a address.Address, expand expander) Decision {
 	d := Decision{Address: a}
 	switch {
 	case a.IsNull():
 		d.refuse(status.New("route", 553, status.Code{5, 1, 3}, "the null address is no recipient", nil))
 	case r.isLocal(a, &d):
-		if !r.alias(a, &d) {
+		if !r.alias(a, expand, &d) {
 			r.local(&d)
 		}
 	default:
-		r.remote(a, &d)
+		r.remote(a, expand, &d)
 	}
 	return d
 }
@@ -143,10 +145,10 @@ func (r *Router) whyLocal(domain string) string {
 }
 
 // remote decides about an address that is not local.
-func (r *Router) remote(a address.Address, d *Decision) {
+func (r *Router) remote(a address.Address, expand expander, d *Decision) {
 	if r.isRootAtOrigin(a) {
 		d.step("%s is root at origin", a)
-		if r.alias(a, d) {
+		if r.alias(a, expand, d) {
 			return
 		}
 	}
