@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -190,7 +191,7 @@ func TestALargeFileIsReadInLinearTime(t *testing.T) {
 		var text bytes.Buffer
 		for i := range n {
 			text.WriteString("user")
-			text.WriteString(time.Duration(i).String())
+			text.WriteString(strconv.Itoa(i))
 			text.WriteString(":*\n")
 		}
 		start := time.Now()
