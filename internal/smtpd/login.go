@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"encoding/base64"
 	"strings"
 
@@ -50,7 +51,9 @@ func (s *Session) auth(args string) {
 		s.refuse(v, "")
 		return
 	}
-	x, err := s.port.Auth.Start(s.ctx, mechanism, s.channel())
+	ctx, cancel := context.WithCancel(s.ctx) // whoever is asked for the client must not wait for one that has given up
+	defer cancel()
+	x, err := s.port.Auth.Start(ctx, mechanism, s.channel())
 	if err == nil {
 		err = s.exchange(x, initial, given)
 	}
