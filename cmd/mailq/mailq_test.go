@@ -92,7 +92,7 @@ func TestAgesFallIntoBuckets(t *testing.T) {
 
 // Every record has words of its own, and names whom it is about.
 func TestStories(t *testing.T) {
-	rcpts := []queue.Rcpt{{Address: "a@x.test"}, {Address: "b@x.test\x1b"}, {Address: "c@x.test"}}
+	rcpts := []queue.Rcpt{{Address: "a@x.test"}, {Address: "b@x.test\x1b"}, {Address: "c@x.test"}, {Address: "d@x.test", Parent: 3, Sender: "owner-c@x.test"}}
 	seen := map[string]bool{}
 	for k := queue.Delivered; k <= queue.Released; k++ {
 		got := story(&queue.Record{Kind: k, Rcpts: queue.Span{First: 0, Last: 1}, ID: "66101EF6CA4000009", Reply: 451, Text: "later\x1b"}, rcpts)
@@ -107,6 +107,8 @@ func TestStories(t *testing.T) {
 	}{
 		{queue.Record{Kind: queue.Delivered, Rcpts: queue.One(0), Text: "ok"}, "<a@x.test>: delivered: ok"},
 		{queue.Record{Kind: queue.Reported, Rcpts: queue.Span{First: 0, Last: 2}}, "<a@x.test> to <c@x.test> (3 recipients): no report is due"},
+		{queue.Record{Kind: queue.Reported, Rcpts: queue.One(0), ID: "1"}, "<a@x.test>: reported to the sender in 1"},
+		{queue.Record{Kind: queue.Reported, Rcpts: queue.One(3), ID: "1"}, "<d@x.test>: reported to <owner-c@x.test> in 1"},
 		{queue.Record{Kind: queue.HeldBy, Rcpts: queue.WholeMessage}, "held by the administrator"},
 		{queue.Record{Kind: queue.Deferred, Rcpts: queue.Span{First: 7, Last: 9}, Text: "x"}, "the message: not delivered, to be tried again: x"},
 	} {

@@ -30,9 +30,9 @@ func story(r *queue.Record, rcpts []queue.Rcpt) string {
 		if r.ID == "" {
 			return who + ": no report is due"
 		}
-		return fmt.Sprintf("%s: reported to the sender in %s", who, oneLine(string(r.ID)))
+		return fmt.Sprintf("%s: reported to %s in %s", who, told(r.Rcpts, rcpts), oneLine(string(r.ID)))
 	case queue.Warned:
-		return fmt.Sprintf("%s: the sender was told of the delay in %s", who, oneLine(string(r.ID)))
+		return fmt.Sprintf("%s: %s was told of the delay in %s", who, told(r.Rcpts, rcpts), oneLine(string(r.ID)))
 	case queue.HeldBy:
 		if r.Text == "" {
 			return "held by the administrator"
@@ -42,6 +42,14 @@ func story(r *queue.Record, rcpts []queue.Rcpt) string {
 		return "released by the administrator"
 	}
 	return who + ": " + r.Kind.String() + ": " + answer(r)
+}
+
+// told is who hears of recipients: the sender, or the owner of their list.
+func told(span queue.Span, rcpts []queue.Rcpt) string {
+	if i := span.First; i >= 0 && i < len(rcpts) && rcpts[i].Sender != "" {
+		return angle(rcpts[i].Sender)
+	}
+	return "the sender"
 }
 
 // answer is a reply with who gave it: "451 4.4.1 try later [mx.example[192.0.2.1]:25]".

@@ -236,6 +236,17 @@ func TestWhoHearsOfMembers(t *testing.T) {
 	}
 }
 
+func TestExitStatusIsTheSendersAffair(t *testing.T) {
+	for owner, want := range map[string]int{"": status.ExitNoUser, theOwner: status.ExitOK} {
+		b := newBench(t, nil)
+		b.alias(owner, "a@x.test", "u@refused.test")
+		b.submit("hello", "list@here.test")
+		if res := b.run(Selection{}); res.Exit != want || res.Bounced != 1 {
+			t.Errorf("owner %q: %+v", owner, res)
+		}
+	}
+}
+
 func TestSenderAndOwnerHearApart(t *testing.T) {
 	b := newBench(t, nil)
 	b.alias(theOwner, "u@refused.test", "a@x.test")

@@ -28,7 +28,8 @@ type Result struct {
 	maillog.RunStats
 	// Missing are messages asked for by ID that are not in the spool, or not any more.
 	Missing []queue.ID
-	// Exit is the exit status that expresses the first recipient that failed for good; 0 when none did.
+	// Exit is the exit status that expresses the first recipient that failed for good; 0 when none did. Those of a list
+	// with an owner are the owner's affair.
 	Exit int
 }
 

@@ -58,7 +58,7 @@ func (a *attempt) tell(rcpt int, kind queue.Kind, st *status.Status, from source
 		default:
 			s.Sent++
 		}
-		if s.Exit == status.ExitOK && !a.ours && (kind == queue.Failed || kind == queue.Expired) {
+		if s.Exit == status.ExitOK && !a.ours && r.Sender == "" && (kind == queue.Failed || kind == queue.Expired) {
 			s.Exit = exit(st)
 		}
 	})
