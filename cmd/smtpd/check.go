@@ -145,7 +145,8 @@ func (k *checker) tables() []finding {
 // policy is the one that the server would have, but that it asks nobody.
 func (k *checker) policy(conf config.Config) (*policy.Policy, error) {
 	nobody := dns.Zone("")
-	return policy.New(conf, policy.Options{Resolver: nobody, Router: route.New(conf, nobody, route.NewPasswd("/etc/passwd"))})
+	router := route.New(conf, nobody, route.NewPasswd("/etc/passwd"))
+	return policy.New(conf, policy.Options{Resolver: nobody, Router: router, Aliases: router.Aliases()})
 }
 
 // lookupTime is how long all questions to DNS may take.

@@ -61,6 +61,9 @@ func (p *program) detachedArgs(conf config.Config) []string {
 	if p.opts.loopback {
 		args = append(args, "--loopback")
 	}
+	if p.opts.queue {
+		args = append(args, "--queue-only")
+	}
 	if p.opts.metrics != "" {
 		args = append(args, "--metrics="+p.opts.metrics)
 	}

@@ -162,12 +162,12 @@ func (s *service) warn(conf config.Config) {
 		s.log.Warning("", "smtpd: this is a user's installation, and it runs as root")
 	}
 	for _, l := range conf.Listen {
-		for _, path := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA} {
+		for _, path := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA, l.Auth.File, l.Auth.Secret, l.Auth.TokenKey} {
 			if path == "" {
 				continue
 			}
 			if f, err := os.Open(path); err != nil {
-				s.log.Warning("", "smtpd: SIGHUP will fail, "+conf.Smtpd.User+" cannot read a file again: "+err.Error())
+				s.log.Warning("", "smtpd: SIGHUP will fail: "+conf.Smtpd.User+" may not read what root could: "+err.Error())
 			} else {
 				f.Close()
 			}

@@ -65,9 +65,11 @@ func (p *program) newSite(conf config.Config, spool *queue.Spool, run *starter, 
 	if err != nil {
 		return nil, err
 	}
+	router := route.New(conf, resolver, route.NewPasswd("/etc/passwd"))
 	opts := policy.Options{
 		Resolver: resolver,
-		Router:   route.New(conf, resolver, route.NewPasswd("/etc/passwd")),
+		Router:   router,
+		Aliases:  router.Aliases(),
 		Queue:    spool,
 		Run:      run.turn,
 		Report:   func(err error) { p.log.Warning("", "smtpd: "+err.Error()) },
