@@ -63,19 +63,32 @@ func (d *Database) view() view {
 }
 
 func (v view) find(local string) (Entry, bool, error) {
+	f, err := v.search(local)
+	if f.table == nil || err != nil {
+		return Entry{}, false, err
+	}
+	return f.table.entry(f.name, f.located), true, nil
+}
+
+// found is an entry whose members were not read yet; table is nil when there is none.
+type found struct {
+	located
+	table *table
+	name  string
+}
+
+// search finds the entry that a localpart means.
+func (v view) search(local string) (found, error) {
 	if local == "" {
-		return Entry{}, false, nil
+		return found{}, nil
 	}
 	for _, name := range keys(local) {
 		t, l, err := v.locate(name)
-		if err != nil {
-			return Entry{}, false, err
-		}
-		if t != nil {
-			return t.entry(name, l), true, nil
+		if t != nil || err != nil {
+			return found{l, t, name}, err
 		}
 	}
-	return Entry{}, false, nil
+	return found{}, nil
 }
 
 // locate finds the file that has an entry, nil when none has.

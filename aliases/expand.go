@@ -47,11 +47,14 @@ var errSeveral = errors.New("several recipients")
 // expand finds at most so many recipients.
 func (d *Database) expand(local string, most int) (*Expansion, bool, error) {
 	x := expander{d: d, view: d.view(), most: most, seen: map[string]bool{}, have: map[string]bool{}}
-	e, ok, err := x.view.find(local)
-	if err != nil || !ok {
+	e, ok, err := x.find(local)
+	if err != nil && !errors.Is(err, errSeveral) || !ok {
 		return nil, false, err
 	}
 	x.result.Entry = e
+	if err != nil {
+		return &x.result, true, err
+	}
 	return &x.result, true, x.entry(e, scope{})
 }
 
@@ -136,9 +139,21 @@ func (x *expander) include(m Member, in scope) error {
 	return x.members(f.members, in)
 }
 
+// find is view.find. A Probe does not read entries so long that they are sure to be of several.
+func (x *expander) find(local string) (Entry, bool, error) {
+	f, err := x.view.search(local)
+	if f.table == nil || err != nil {
+		return Entry{}, false, err
+	}
+	if x.most == 1 && len(f.text) > 2*maxText {
+		return f.table.head(f.name, f.located), true, errSeveral
+	}
+	return f.table.entry(f.name, f.located), true, nil
+}
+
 // name expands a member that is local, or finds that it is no alias, or none any more.
 func (x *expander) name(m Member, in scope) error {
-	next, ok, err := x.view.find(m.Address.Unquoted())
+	next, ok, err := x.find(m.Address.Unquoted())
 	switch {
 	case err != nil:
 		return err

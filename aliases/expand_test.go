@@ -73,9 +73,9 @@ func TestRootSetting(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	d := open(t, "one: two, TWO\ntwo: b\nmany: one, c\nlist: :include:/nonexistent\nbad: b c\nloop: loop, loop+x\n")
+	d := open(t, "one: two, TWO\ntwo: b\nmany: one, c\nlist: :include:/nonexistent\nbad: b c\nloop: loop, loop+x\nlong: b,\n # "+strings.Repeat("x", 3*maxText)+"\n b\nlonger: long\n")
 	for _, c := range []struct{ ask, want string }{
-		{"one", "b"}, {"many", ""}, {"list", ""}, {"bad", "error b c"}, {"loop", ""}, {"none", "none"},
+		{"one", "b"}, {"many", ""}, {"list", ""}, {"bad", "error b c"}, {"loop", ""}, {"none", "none"}, {"long", ""}, {"longer", ""},
 	} {
 		x, ok, err := d.Probe(c.ask)
 		got := "none"

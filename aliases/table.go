@@ -139,9 +139,14 @@ func keyName(key string) (string, error) {
 	return fold(key), nil // dots anywhere, and other things that no mail system minds
 }
 
+// head is an entry without its members.
+func (t *table) head(name string, l located) Entry {
+	return Entry{Name: name, File: t.file, Line: l.line, owner: t.owner}
+}
+
 // entry reads the members of an entry.
 func (t *table) entry(name string, l located) Entry {
-	e := Entry{Name: name, File: t.file, Line: l.line, owner: t.owner}
+	e := t.head(name, l)
 	v := join(l.entryLines, l.value)
 	at := cursor{v: &v}
 	split(v.text, func(off int, piece string, open bool) {
