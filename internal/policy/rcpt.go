@@ -98,7 +98,7 @@ func (p *Policy) mayReach(a address.Address, local bool, grant string, rule acce
 // exists tells why there is no such recipient, or that nobody knows just now; nil when there is one, for all that can be
 // known here. The next hop is asked for strangers only: a friend is told by a report.
 func (p *Policy) exists(ctx context.Context, a address.Address, local bool, grant string) *status.Status {
-	d := p.o.Router.Route(a)
+	d := p.o.Router.Check(a)
 	switch {
 	case d.Kind == route.Refuse:
 		return d.Status

@@ -154,7 +154,7 @@ func (p *Policy) verifyAlias(a address.Address, e aliases.Entry) smtpd.Answer {
 
 // verifyUser answers about a user, or one that is called so.
 func (p *Policy) verifyUser(a address.Address) smtpd.Answer {
-	d := p.o.Router.Route(a)
+	d := p.o.Router.Check(a)
 	switch {
 	case d.Kind == route.Refuse && d.Status.Class() == status.Temporary:
 		return smtpd.Answer{Status: d.Status}
