@@ -170,12 +170,12 @@ const measuredAt = len("version: 1\n")
 type field struct{ name, value string }
 
 // fields are the optional fields in the order in which they are written.
-func (e *Envelope) fields() []field {
+func (e *Envelope) fields() [16]field {
 	uid := ""
 	if e.UID >= 0 {
 		uid = strconv.Itoa(e.UID)
 	}
-	return []field{
+	return [16]field{
 		{"uid", uid}, {"user", e.User}, {"client", e.Client}, {"proto", e.Proto}, {"auth", e.Auth},
 		{"tag", e.Tag}, {"body", e.Body}, {"utf8", yes(e.UTF8)}, {"ret", e.Ret}, {"envid", e.EnvID},
 		{"noalias", yes(e.NoAlias)}, {"login", e.Login}, {"by", timeValue(e.By)}, {"bynotify", yes(e.ByNotify)},
