@@ -11,11 +11,12 @@ LIBDIR     = $(PREFIX)/lib
 LIBEXECDIR = $(PREFIX)/libexec/postrider
 MANDIR     = $(PREFIX)/share/man
 DOCDIR     = $(PREFIX)/share/doc/postrider
+UNITDIR    = $(PREFIX)/lib/systemd/system
 DESTDIR    =
 
 GO          = go
 VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-PROGRAMS    = sendmail mailq queuerun postrider
+PROGRAMS    = sendmail mailq queuerun smtpd postrider
 PAGES       = $(wildcard man/*.[1-8])
 LDFLAGS     = -s -w -X main.version=$(VERSION) -X postrider/internal/sibling.Libexec=$(LIBEXECDIR)
 BUILD       = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
@@ -63,12 +64,16 @@ demo: build
 	$(GO) run ./internal/demo -bin bin
 
 install: build
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
-	install -m 755 bin/sendmail bin/queuerun bin/postrider $(DESTDIR)$(SBINDIR)
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR) \
+		$(DESTDIR)$(UNITDIR)
+	install -m 755 bin/sendmail bin/queuerun bin/smtpd bin/postrider $(DESTDIR)$(SBINDIR)
 	install -m 755 bin/mailq $(DESTDIR)$(BINDIR)
 	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(LIBDIR)/sendmail
-	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(BINDIR)/mailq $(DESTDIR)$(LIBEXECDIR)
+	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(SBINDIR)/smtpd $(BINDIR)/mailq $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 etc/postrider.toml $(DESTDIR)$(DOCDIR)
+	for file in etc/systemd/*; do sed 's,/usr/local/sbin,$(SBINDIR),' $$file >$(DESTDIR)$(UNITDIR)/$${file##*/}; done
+	sed 's,/usr/local/sbin,$(SBINDIR),' etc/inetd.conf.example >$(DESTDIR)$(DOCDIR)/inetd.conf.example
+	sed 's,/usr/local/sbin,$(SBINDIR),' etc/xinetd/postrider >$(DESTDIR)$(DOCDIR)/xinetd.example
 	for page in $(PAGES); do \
 		dir=$(DESTDIR)$(MANDIR)/man$${page##*.}; install -d $$dir; install -m 644 $$page $$dir; \
 	done
