@@ -70,10 +70,11 @@ func (b *batch) command() error {
 	if err != nil && err != io.EOF {
 		return err
 	}
+	if len(line) == 0 {
+		return nil
+	}
 	word, args, _ := strings.Cut(string(line), " ")
 	switch verb := strings.ToUpper(word); verb {
-	case "":
-		return nil
 	case "DATA":
 		return b.data(string(line))
 	case "BDAT":

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,8 +118,7 @@ func activated() {
 
 // become executes another name of this program.
 func become(name string, args []string) {
-	path := filepath.Join(filepath.Dir(os.Args[0]), name)
-	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
+	err := syscall.Exec("/proc/self/exe", append([]string{name}, args...), os.Environ())
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
@@ -129,22 +130,27 @@ var canMount = sync.OnceValue(func() bool {
 	return os.Getuid() == 0 && cmd.Run() == nil
 })
 
-// sandbox starts a server, as root, in a system of its own: $WORK/etc is /etc, $WORK/run is /run, and $WORK/var is
-// /var/spool. The log is $WORK/log, as ever.
+// sandbox starts a server, as root, in a system of its own; see sandboxed.
 func sandbox(ts *testscript.TestScript, _ bool, args []string) {
-	cmd := exec.Command(ts.MkAbs("bin/sandbox"), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	start(ts, cmd)
+	start(ts, exec.Command(ts.MkAbs("bin/sandbox"), args...))
 }
 
-// sandboxed makes the system and becomes smtpd.
+// sandboxed makes a system in which $WORK/etc is /etc, $WORK/run is /run, and $WORK/var is /var/spool, and becomes smtpd
+// there, as the user $AS.
 func sandboxed() {
+	runtime.LockOSThread()
 	work := os.Getenv("WORK")
-	err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
+	err := syscall.Unshare(syscall.CLONE_NEWNS)
+	if err == nil {
+		err = syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
+	}
 	for dir, over := range map[string]string{"etc": "/etc", "run": "/run", "var": "/var/spool"} {
 		if err == nil {
 			err = syscall.Mount(filepath.Join(work, dir), over, "", syscall.MS_BIND, "")
 		}
+	}
+	if as, _ := strconv.Atoi(os.Getenv("AS")); err == nil && as > 0 {
+		err = errors.Join(syscall.Setgroups(nil), syscall.Setgid(as), syscall.Setuid(as))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
