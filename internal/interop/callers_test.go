@@ -16,7 +16,7 @@ var packages = [][2]string{{"s-nail", "s-nail"}, {"mutt", "mutt"}, {"git", "git"
 func init() {
 	missing = func() (lack []string) {
 		for _, p := range packages {
-			if _, err := exec.LookPath(p[0]); err != nil && !exists("/usr/sbin/"+p[0]) {
+			if find(p[0]) == "" {
 				lack = append(lack, fmt.Sprintf("%s (package %s)", p[0], p[1]))
 			}
 		}

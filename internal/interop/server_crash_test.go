@@ -215,7 +215,7 @@ func (c *assault) check() {
 	}
 }
 
-var serverTrace = regexp.MustCompile(`^Received: from \S+ \(\S+\[[0-9a-f.:]+\]\)\r\n\tby interop\.example \(postrider\) with [A-Z0-9]+(?: \(using [^)]+\))?(?: \(authenticated\))?` +
+var serverTrace = regexp.MustCompile(`^Received: from \S+ \((?:\S+\[[0-9a-f.:]+\]|userid \d+)\)\r\n\tby interop\.example \(postrider\) with [A-Z0-9]+(?: \(using [^)]+\))?(?: \(authenticated\))?` +
 	`\r\n\tid [0-9A-Z]{17}(?:\r\n\tfor <\S+>)?; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n`)
 
 // differs tells how the message differs from a text, beside the trace field in front.

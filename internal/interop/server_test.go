@@ -6,7 +6,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -155,7 +157,7 @@ func keyPair(certFile, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	cert := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{hostname, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	cert := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: hostname}, DNSNames: []string{hostname, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
@@ -199,6 +201,9 @@ func (s *server) take() (list []stored) {
 	}
 	for _, e := range entries {
 		c, err := spool.Claim(e)
+		for deadline := time.Now().Add(patience); errors.Is(err, queue.ErrBusy) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			c, err = spool.Claim(e) // it is about to be accepted
+		}
 		if err != nil {
 			s.Errorf("%s in the spool: %v", e.Name, err)
 			continue
