@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"postrider/queue"
 )
 
 // benchDir is where benchmarks write: a real disk, not a memory file system.
@@ -32,12 +35,40 @@ func benchDir(b *testing.B) string {
 // the queue then. BenchmarkStart is the part of it that any program costs; the queue package has the bare cost of
 // the disk.
 func BenchmarkSubmit(b *testing.B) {
+	dir := benchDir(b)
+	conf := write(b, dir, "postrider.toml", fmt.Sprintf("hostname = \"mail.example.org\"\nspool = %q\nlog = %q\n", dir+"/spool", dir+"/log"))
+	submitAll(b, dir, conf)
+}
+
+// BenchmarkServer is the same where the spool is another user's and a server, here in this process, puts the message
+// into the queue.
+func BenchmarkServer(b *testing.B) {
+	if os.Getuid() != 0 {
+		b.Skip("only root can give a directory to another user")
+	}
+	dir := benchDir(b)
+	conf := write(b, dir, "postrider.toml", fmt.Sprintf("hostname = \"mail.example.org\"\nspool = %q\nlog = %q\n[[listen]]\naddress = %q\nmode = \"local\"\n",
+		dir+"/theirs", dir+"/log", dir+"/submit"))
+	if err := errors.Join(os.Mkdir(dir+"/theirs", 0o700), os.Chown(dir+"/theirs", 65533, 65533)); err != nil {
+		b.Fatal(err)
+	}
+	spool, err := queue.Open(dir+"/spool", queue.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	stop, err := serveAt(dir+"/submit", spool)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stop()
+	submitAll(b, dir, conf)
+}
+
+func submitAll(b *testing.B, dir, conf string) {
 	bin := build(b)
+	message := write(b, dir, "message", "From: alice@example.org\nTo: bob@remote.example\nSubject: bench\n\n"+strings.Repeat(strings.Repeat("x", 70)+"\n", 57))
 	for _, callers := range []int{1, 8, 50} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			dir := benchDir(b)
-			conf := write(b, dir, "postrider.toml", fmt.Sprintf("hostname = \"mail.example.org\"\nspool = %q\nlog = %q\n", dir+"/spool", dir+"/log"))
-			message := write(b, dir, "message", "From: alice@example.org\nTo: bob@remote.example\nSubject: bench\n\n"+strings.Repeat(strings.Repeat("x", 70)+"\n", 57))
 			each(b, callers, "msg/s", func() error {
 				in, err := os.Open(message)
 				if err != nil {

@@ -11,17 +11,20 @@ import (
 	"postrider/queue"
 )
 
-// deliver accepts a message from standard input, and has it delivered as the delivery mode says. When the spool
-// could not be opened the message is refused with that error.
-func (p *program) deliver(spool *queue.Spool, closed error) error {
-	p.openLog()
+// deliver accepts a message from standard input, and has it delivered as the delivery mode says. When there is nowhere
+// to put it, it is refused with that error.
+func (p *program) deliver() error {
+	p.open()
 	in := newInput(p.in)
+	if p.server != nil {
+		in.quick, in.waiting = keepLimit, p.server.stillWaiting
+	}
 	o, err := p.options()
 	if err != nil {
 		return err
 	}
-	if closed != nil {
-		return p.refuse(in, o, closed)
+	if p.closed != nil {
+		return p.refuse(in, o, p.closed)
 	}
 	var from io.Reader = in
 	if p.inv.Mode == compat.Rmail {
@@ -29,25 +32,30 @@ func (p *program) deliver(spool *queue.Spool, closed error) error {
 			return p.refuse(in, o, err)
 		}
 	}
-	o.Whole = func() error { acceptable(); return nil }
-	res, err := submit.Submit(from, spool, o)
-	p.complain(res.Bad, err)
+	o.Whole = acceptable
+	res, err := p.store(from, o)
+	p.complain(res, err)
 	if err != nil {
 		return p.refuse(in, o, err)
 	}
+	if p.server != nil { // which logs and delivers
+		return nil
+	}
 	e := res.Envelope
+	p.openLog()
 	p.log.Queued(string(res.Entry.ID), e.Sender, res.Size, len(e.Rcpts), e.UID, "", e.Tag)
-	return p.dispatch(spool, res.Entry.ID)
+	return p.dispatch(res.Entry.ID)
 }
 
 // maxComplaints is how many bad addresses are told of one by one.
 const maxComplaints = 10
 
 // complain tells of the addresses that could not be read. Where the first was an operand err tells of it.
-func (p *program) complain(bad []submit.BadRcpt, err error) {
+func (p *program) complain(res submit.Result, err error) {
 	if p.inv.ErrorMode == 'q' {
 		return
 	}
+	bad := res.Bad
 	if err != nil && len(bad) > 0 && bad[0].Field == "" {
 		bad = bad[1:]
 	}
@@ -58,7 +66,7 @@ func (p *program) complain(bad []submit.BadRcpt, err error) {
 		}
 		p.say("bad address%s: %s: %v", where, b.Text, b.Err)
 	}
-	if more := len(bad) - maxComplaints; more > 0 {
+	if more := res.More + max(0, len(bad)-maxComplaints); more > 0 {
 		p.say("and %d more bad addresses", more)
 	}
 }
@@ -66,8 +74,6 @@ func (p *program) complain(bad []submit.BadRcpt, err error) {
 // options says how the message is to be read.
 func (p *program) options() (submit.Options, error) {
 	inv := p.inv
-	uid := os.Getuid()
-	who := lookup(passwd, uid)
 	o := submit.Options{
 		Recipients:    inv.Recipients,
 		Extract:       inv.ExtractRecipients,
@@ -84,12 +90,14 @@ func (p *program) options() (submit.Options, error) {
 		Hops:          inv.Hops,
 		ReceivedProto: inv.Received.Proto,
 		ReceivedHost:  inv.Received.Host,
-		User:          submit.User{UID: uid, Name: who.name, Gecos: who.gecos},
 		Hostname:      p.cfg.Hostname,
 		Origin:        p.cfg.Origin,
 		IsLocal:       p.cfg.IsLocalDomain,
 		SizeLimit:     int64(p.cfg.MessageSizeLimit),
 		HopLimit:      p.cfg.HopLimit,
+	}
+	if p.server == nil { // which looks for itself
+		o.User = user()
 	}
 	if o.FullName == "" {
 		o.FullName = os.Getenv("NAME")
@@ -110,6 +118,13 @@ func (p *program) options() (submit.Options, error) {
 	return o, nil
 }
 
+// user is who has called us.
+func user() submit.User {
+	uid := os.Getuid()
+	who := lookup(passwd, uid)
+	return submit.User{UID: uid, Name: who.name, Gecos: who.gecos}
+}
+
 // noRecipientActions are the values of -ONoRecipientAction.
 var noRecipientActions = map[string]submit.NoRecipientAction{
 	"none":               submit.AddNothing,
@@ -121,12 +136,12 @@ var noRecipientActions = map[string]submit.NoRecipientAction{
 
 // dispatch starts the delivery of a message that was accepted. From here on nothing but the outcome of a
 // delivery in the foreground can make our exit status other than 0: the message is in the queue.
-func (p *program) dispatch(spool *queue.Spool, id queue.ID) error {
+func (p *program) dispatch(id queue.ID) error {
 	args := p.runArgs(id)
 	if p.inv.Delivery == compat.Foreground {
 		return p.foreground(id, args)
 	}
-	if p.inv.Delivery != compat.Background || spool.Running() {
+	if p.inv.Delivery != compat.Background || p.spool.Running() {
 		return nil
 	}
 	if err := p.start("queuerun", args...); err != nil {

@@ -13,18 +13,14 @@ import (
 	"postrider/internal/fsys"
 	"postrider/internal/status"
 	"postrider/internal/submit"
-	"postrider/queue"
 )
 
 // refuse says that a message was not accepted, in the way that the error mode asks for: printed and kept in
 // dead.letter (p), told by the exit status alone (q), mailed back (m, e), written to the terminal (w).
 func (p *program) refuse(in *input, o submit.Options, err error) error {
 	st := status.From(err)
-	from := o.User.Name
-	if o.From != nil {
-		from = *o.From
-	}
-	p.log.Refused(from, o.User.UID, st.Code(), st.Text())
+	o.User = user()
+	p.logRefusal(o, st)
 	in = p.whole(in)
 	switch p.inv.ErrorMode {
 	case 'q':
@@ -47,6 +43,19 @@ func (p *program) refuse(in *input, o submit.Options, err error) error {
 	p.fail(st)
 	p.deadLetter(in, o)
 	return silent{st.Exit()}
+}
+
+// logRefusal logs a refusal that was not the server's: that has logged it.
+func (p *program) logRefusal(o submit.Options, st *status.Status) {
+	if p.server != nil && p.server.answered {
+		return
+	}
+	from := o.User.Name
+	if o.From != nil {
+		from = *o.From
+	}
+	p.openLog()
+	p.log.Refused(from, o.User.UID, st.Code(), st.Text())
 }
 
 // whole reads to the end of a message that was refused. It returns nil when there is nothing to save or return: a
@@ -83,20 +92,17 @@ func (p *program) mailBack(in *input, o submit.Options, st *status.Status) error
 	if to == "" || in.lost {
 		return fmt.Errorf("nobody to return the message to, or too large to return")
 	}
-	spool, err := queue.Open(p.cfg.Spool, queue.Options{})
-	if err != nil {
-		return err
-	}
 	null := ""
 	back := submit.Options{Recipients: []string{to}, From: &null, IgnoreDots: true, User: o.User, Hostname: o.Hostname,
 		Origin: o.Origin, IsLocal: o.IsLocal, HopLimit: o.HopLimit}
-	res, err := submit.Submit(report(to, o.Hostname, st, in.kept), spool, back)
-	if err != nil {
+	res, err := p.store(report(to, o.Hostname, st, in.kept), back)
+	if err != nil || p.server != nil {
 		return err
 	}
 	e := res.Envelope
+	p.openLog()
 	p.log.Queued(string(res.Entry.ID), e.Sender, res.Size, len(e.Rcpts), e.UID, "", "")
-	if !spool.Running() {
+	if !p.spool.Running() {
 		p.start("queuerun", append(p.settings(), "--id", string(res.Entry.ID))...)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 )
 
 // keepLimit is how much of a message is kept in memory for a dead.letter.
@@ -14,16 +15,20 @@ const keepLimit = 2 << 20
 // quickLimit is how much is read before signals matter: what a draft keeps in memory.
 const quickLimit = 32 << 10
 
-// input is standard input that a signal can cut short, and that remembers what was read. Until quickLimit nothing
-// is in the spool, so a signal may simply end the program; from there on reading goes through another goroutine,
-// so that the draft can be taken back.
+// input is standard input that a signal can cut short, and that remembers what was read. At first nothing is in the
+// spool, so a signal may simply end the program; later on reading goes through another goroutine, so that the draft
+// can be taken back.
 type input struct {
 	from    *os.File
+	quick   int64  // how much is read before signals matter
+	waiting func() // called every so often while later reading waits; nil: nothing is
+	every   time.Duration
 	read    int64
 	signals chan os.Signal
 	ask     chan []byte // a buffer to read into
 	got     chan result // and what came of it
-	stopped error       // the signal that ended the reading
+	tick    <-chan time.Time
+	stopped error // the signal that ended the reading
 	kept    []byte
 	lost    bool // more was read than is kept
 }
@@ -33,7 +38,7 @@ type result struct {
 	err error
 }
 
-func newInput(from *os.File) *input { return &input{from: from} }
+func newInput(from *os.File) *input { return &input{from: from, quick: quickLimit, every: keepAlive} }
 
 // Read reads, unless a signal comes first: then the message is not accepted, and nothing of it may stay.
 func (in *input) Read(p []byte) (int, error) {
@@ -47,7 +52,7 @@ func (in *input) next(p []byte) (r result) {
 	if in.stopped != nil {
 		return result{0, in.stopped}
 	}
-	if in.read < quickLimit {
+	if in.read < in.quick {
 		r.n, r.err = in.from.Read(p[:min(len(p), quickLimit)])
 		return in.explain(r)
 	}
@@ -55,12 +60,16 @@ func (in *input) next(p []byte) (r result) {
 		in.watch()
 	}
 	in.ask <- p
-	select {
-	case r = <-in.got:
-		return in.explain(r)
-	case s := <-in.signals:
-		in.stopped = fmt.Errorf("interrupted (%v); nothing was queued", s)
-		return result{0, in.stopped}
+	for {
+		select {
+		case r = <-in.got:
+			return in.explain(r)
+		case s := <-in.signals:
+			in.stopped = fmt.Errorf("interrupted (%v); nothing was queued", s)
+			return result{0, in.stopped}
+		case <-in.tick:
+			in.waiting()
+		}
 	}
 }
 
@@ -69,6 +78,9 @@ func (in *input) watch() {
 	in.signals = make(chan os.Signal, 1)
 	in.ask, in.got = make(chan []byte), make(chan result, 1)
 	signal.Notify(in.signals, endings...)
+	if in.waiting != nil {
+		in.tick = time.NewTicker(in.every).C
+	}
 	go func() {
 		for buf := range in.ask {
 			n, err := in.from.Read(buf)

@@ -67,6 +67,11 @@ type program struct {
 	out  io.Writer
 	err  io.Writer
 	name string
+
+	// Where a message goes: the server, or else the spool, or else nowhere.
+	server *server
+	spool  *queue.Spool
+	closed error
 }
 
 // accepts tells whether a message is to be read.
@@ -148,10 +153,10 @@ func (p *program) work() (err error) {
 		}
 	}
 	looking := []compat.Mode{compat.ListQueue, compat.CountQueue, compat.HostStatus, compat.PurgeHostStatus}
-	spool, err := queue.Open(p.cfg.Spool, queue.Options{NoCreate: slices.Contains(looking, p.inv.Mode)})
 	if p.accepts() {
-		return p.deliver(spool, err)
+		return p.deliver()
 	}
+	spool, err := queue.Open(p.cfg.Spool, queue.Options{NoCreate: slices.Contains(looking, p.inv.Mode)})
 	if err != nil {
 		return err
 	}
@@ -193,7 +198,7 @@ func (p *program) configure() (config.Config, error) {
 // openLog opens the log. Standard error belongs to our caller, who takes any word there for trouble, so a log that
 // would go there goes nowhere; a log that cannot be opened is no reason to refuse mail.
 func (p *program) openLog() {
-	if p.cfg.Log == "stderr" || p.cfg.Log == "json" {
+	if p.log != nil || p.cfg.Log == "stderr" || p.cfg.Log == "json" {
 		return
 	}
 	log, err := maillog.Open(p.name, p.cfg.Log, nil)

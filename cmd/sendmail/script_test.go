@@ -32,6 +32,9 @@ const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 // TestMain makes the test binary the program itself when it is called by one of its names. Then dead.letter is in
 // $HOME, and the other programs are in $LIBEXEC.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "planted" {
+		plant(os.Args[1])
+	}
 	if slices.Contains(names, filepath.Base(os.Args[0])) {
 		homeDir = func(int) string { return os.Getenv("HOME") }
 		sibling.Libexec = os.Getenv("LIBEXEC")
@@ -57,8 +60,11 @@ func TestScripts(t *testing.T) {
 		Setup:               func(env *testscript.Env) error { return setup(env, self) },
 		RequireExplicitExec: true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "mount" {
+			switch cond {
+			case "mount":
 				return canMount(t), nil
+			case "root":
+				return os.Getuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -71,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"interrupt":   interrupt,
 			"nobody":      nobody,
 			"tmpfs":       tmpfs,
+			"server":      serve,
 		},
 	})
 }
@@ -367,4 +374,26 @@ func canMount(t *testing.T) bool {
 		return false
 	}
 	return unix.Unmount(dir, unix.MNT_DETACH) == nil
+}
+
+// serve starts a server for the spool that the script looks at, at the socket of server.toml. The spool of that
+// configuration is another user's.
+//
+//	server
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: server")
+	}
+	work := ts.Getenv("WORK")
+	theirs := filepath.Join(work, "theirs")
+	ts.Check(os.Mkdir(theirs, 0o700))
+	ts.Check(os.Chown(theirs, 65533, 65533))
+	conf := strings.Replace(testConfig, "WORK/spool", "WORK/theirs", 1) + "[[listen]]\naddress = \"WORK/submit\"\nmode = \"local\"\n"
+	ts.Check(os.WriteFile(filepath.Join(work, "server.toml"), []byte(strings.ReplaceAll(conf, "WORK", work)), 0o644))
+	ts.Setenv("POSTRIDER_CONFIG", filepath.Join(work, "server.toml"))
+	s, err := queue.Open(ts.Getenv("SPOOL"), queue.Options{})
+	ts.Check(err)
+	stop, err := serveAt(filepath.Join(work, "submit"), s)
+	ts.Check(err)
+	ts.Defer(stop)
 }

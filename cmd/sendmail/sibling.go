@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,7 +86,7 @@ func (p *program) wait(name string, args ...string) error {
 	return nil
 }
 
-// settings are the options that make queuerun work with our configuration and spool, in whatever directory.
+// settings are the options that make another program work with our configuration and spool, in whatever directory.
 func (p *program) settings() []string {
 	var args []string
 	env := os.Getenv("POSTRIDER_CONFIG")
@@ -101,25 +102,53 @@ func (p *program) settings() []string {
 	return args
 }
 
-// serve becomes the SMTP server. A daemon with an interval also gets a queue runner.
-func (p *program) serve() error {
+// serverModes are the options that make smtpd do what a mode asks for.
+var serverModes = map[compat.Mode]string{
+	compat.SMTP:             "--stdio",
+	compat.BatchSMTP:        "--batch",
+	compat.Daemon:           "--daemon",
+	compat.DaemonForeground: "--foreground",
+}
+
+// serve becomes the SMTP server, with our configuration and spool. A daemon with an interval also gets a queue runner.
+func (p *program) serve() (err error) {
+	if p.cfg, err = p.configure(); err != nil {
+		return err
+	}
+	args := append([]string{serverModes[p.inv.Mode]}, p.settings()...)
+	if p.inv.Mode == compat.SMTP || p.inv.Mode == compat.BatchSMTP {
+		return p.exec("smtpd", args...)
+	}
+	if err := p.mayServe(); err != nil {
+		return err
+	}
+	if _, err := sibling.Path("smtpd"); err != nil {
+		return unavailable("smtpd", err)
+	}
 	if r := p.inv.QueueRun; r.Set && r.Interval > 0 {
-		if err := p.start("queuerun", "--daemon", "--interval", r.Interval.String()); err != nil {
+		if err := p.start("queuerun", p.interval()...); err != nil {
 			return err
 		}
 	}
-	switch p.inv.Mode {
-	case compat.SMTP:
-		return p.exec("smtpd", "--stdio")
-	case compat.BatchSMTP:
-		return p.exec("smtpd", "--batch")
-	case compat.DaemonForeground:
-		return p.exec("smtpd", "--foreground")
-	}
 	if p.inv.Loopback {
-		return p.exec("smtpd", "--daemon", "--loopback")
+		args = append(args, "--loopback")
 	}
-	return p.exec("smtpd", "--daemon")
+	return p.exec("smtpd", args...)
+}
+
+// mayServe tells whether the caller may be the daemon of this spool.
+func (p *program) mayServe() error {
+	var st syscall.Stat_t
+	err := syscall.Stat(p.cfg.Spool, &st)
+	if os.Geteuid() == 0 || err == nil && int(st.Uid) == os.Geteuid() || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return status.Fail("sendmail", status.ExitNoPerm, "only root and the owner of the queue may start the mail server", nil)
+}
+
+// interval are the options of a queue daemon.
+func (p *program) interval() []string {
+	return append(p.settings(), "--daemon", "--interval", p.inv.QueueRun.Interval.Round(time.Second).String())
 }
 
 // queueRun starts the queue run that -q asks for.
@@ -127,7 +156,7 @@ func (p *program) queueRun() error {
 	r := p.inv.QueueRun
 	args := p.settings()
 	if r.Interval > 0 {
-		args = append(args, "--daemon", "--interval", r.Interval.Round(time.Second).String())
+		args = p.interval()
 		if r.Foreground {
 			return p.exec("queuerun", args...)
 		}

@@ -12,7 +12,10 @@ var endings = slices.DeleteFunc([]os.Signal{syscall.SIGHUP, syscall.SIGINT, sysc
 
 // acceptable makes signals come too late. It is called when the whole message is read: between there and our end no
 // signal may part the message in the spool from the status that tells of it.
-func acceptable() { signal.Ignore(endings...) }
+func acceptable() error {
+	signal.Ignore(endings...)
+	return nil
+}
 
 // catch takes the signals that would end us. A program that we start must not find them ignored as well, so this
 // comes before.
