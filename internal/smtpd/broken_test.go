@@ -213,13 +213,22 @@ func TestRefusedDataHasALimit(t *testing.T) {
 	}
 }
 
-// An endless command line does not fill memory, and a long one is an error like others.
+// A line that is too long ends the session, however long it is: it may have been one that announces a chunk.
 func TestLongLines(t *testing.T) {
+	for name, line := range map[string]string{
+		"a command": "HELO " + strings.Repeat("x", maxCommand) + "\r\nNOOP\r\n", "a chunk": "BDAT" + strings.Repeat(" ", maxCommand) + "6\r\nNOOP\r\n",
+		"longer than AUTH": strings.Repeat("y", maxLine+100) + "\r\nNOOP\r\n", "endless": strings.Repeat("z", 4*largeBlock),
+	} {
+		t.Run(name, func(t *testing.T) { testLongLine(t, line) })
+	}
+}
+
+func testLongLine(t *testing.T, line string) {
 	s, _ := testServer(t, &testPolicy{trusted: true})
-	c, _, _ := connect(t, s, &Port{}, "192.0.2.1:1")
-	io.WriteString(c, "HELO "+strings.Repeat("x", maxCommand)+"\r\nNOOP\r\n"+strings.Repeat("y", maxLine+100)+"\r\nNOOP\r\n"+strings.Repeat("z", 4*largeBlock))
-	said, _ := io.ReadAll(c)
-	want := "220 mail.here.example ESMTP postrider\r\n500 5.5.2 line too long\r\n250 2.0.0 Ok\r\n500 5.5.2 line too long\r\n250 2.0.0 Ok\r\n500 5.5.2 line too long\r\n"
+	conn := &scriptConn{from: netip.MustParseAddrPort("192.0.2.1:99"), pieces: [][]byte{[]byte(line)}}
+	s.Serve(context.Background(), conn, &Port{})
+	said := conn.out.String()
+	want := "220 mail.here.example ESMTP postrider\r\n500 5.5.2 line too long\r\n"
 	if string(said) != want {
 		t.Errorf("%q", said)
 	}
@@ -261,11 +270,24 @@ func TestHandshakeTimeout(t *testing.T) {
 // A session has an end, however busy the client is.
 func TestLifetime(t *testing.T) {
 	s, _ := testServer(t, &testPolicy{})
-	s.Lifetime = 50 * time.Millisecond
+	s.Lifetime = 100 * time.Millisecond
+	s.Timeout = time.Hour
 	c, done, _ := connect(t, s, &Port{}, "192.0.2.1:1")
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				io.WriteString(c, "NOOP\r\n")
+			}
+		}
+	}()
+	<-done // with Timeout alone it would be an hour
+	close(stop)
 	said, _ := io.ReadAll(c)
-	<-done
-	if !strings.HasSuffix(string(said), "421 4.4.2 mail.here.example timeout: closing connection\r\n") {
+	if !strings.Contains(string(said), "421 4.4.2 mail.here.example timeout: closing connection\r\n") {
 		t.Errorf("%q", said)
 	}
 }

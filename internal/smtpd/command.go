@@ -11,7 +11,7 @@ import (
 type command struct {
 	do    func(s *Session, args string)
 	needs needs
-	idle  bool // leads nowhere by itself
+	far   bool // it brings a message nearer, so that there may be any number of it
 }
 
 // needs is what has to be before a command.
@@ -32,16 +32,16 @@ func init() { // a variable would refer to itself, through HELP
 		"EHLO":     {do: (*Session).ehlo},
 		"LHLO":     {do: (*Session).lhlo},
 		"MAIL":     {do: (*Session).mail, needs: afterHelo | betweenMails},
-		"RCPT":     {do: (*Session).rcpt, needs: inMail},
+		"RCPT":     {do: (*Session).rcpt, needs: inMail, far: true},
 		"DATA":     {do: (*Session).data, needs: inMail},
-		"BDAT":     {do: (*Session).bdat},
-		"RSET":     {do: (*Session).rset, idle: true},
-		"NOOP":     {do: (*Session).noop, idle: true},
+		"BDAT":     {do: (*Session).bdat, far: true},
+		"RSET":     {do: (*Session).rset},
+		"NOOP":     {do: (*Session).noop},
 		"QUIT":     {do: (*Session).quit},
-		"HELP":     {do: (*Session).help, idle: true},
-		"VRFY":     {do: (*Session).vrfy, needs: afterHelo, idle: true},
-		"EXPN":     {do: (*Session).expn, needs: afterHelo, idle: true},
-		"ETRN":     {do: (*Session).etrn, needs: afterEhlo | betweenMails, idle: true},
+		"HELP":     {do: (*Session).help},
+		"VRFY":     {do: (*Session).vrfy},
+		"EXPN":     {do: (*Session).expn},
+		"ETRN":     {do: (*Session).etrn, needs: afterEhlo | betweenMails},
 		"STARTTLS": {do: (*Session).startTLS},
 		"AUTH":     {do: (*Session).auth, needs: afterEhlo | betweenMails},
 		"XCLIENT":  {do: (*Session).xclient, needs: betweenMails},
@@ -58,7 +58,10 @@ var foreign = map[string]bool{"GET": true, "POST": true, "PUT": true, "HEAD": tr
 // command does what a line asks for.
 func (s *Session) command(line []byte) {
 	s.count.Commands++
-	word, args, _ := bytes.Cut(line, []byte{' '})
+	word, args := line, []byte(nil)
+	if i := bytes.IndexAny(line, " \t"); i >= 0 {
+		word, args = line[:i], bytes.TrimRight(line[i+1:], " \t")
+	}
 	if len(word) > 16 || len(line) > maxCommand && !bytes.EqualFold(word, []byte("AUTH")) {
 		s.verb = "?"
 		s.tooLong(line)
@@ -82,7 +85,7 @@ func (s *Session) command(line []byte) {
 
 func (s *Session) tooLong(line []byte) {
 	if len(line) > maxCommand {
-		s.mistake(500, codeSyntax, "line too long")
+		s.drop(500, codeSyntax, "line too long", "line too long") // it may have been a BDAT
 		return
 	}
 	s.mistake(500, codeUnknown, "command not known")
@@ -96,10 +99,10 @@ func (s *Session) noChunk() {
 }
 
 func (s *Session) do(c command, args string) {
-	if s.idle++; !c.idle {
-		s.idle = 0
+	if !c.far {
+		s.idle++
 	}
-	if s.idle > maxIdle && !s.client.Trusted {
+	if s.idle > maxIdle && !s.client.Friend() {
 		s.drop(421, status.Code{4, 7, 0}, s.Hostname+" too many commands that lead nowhere", "too many idle commands")
 		return
 	}
@@ -144,7 +147,7 @@ func plain(p []byte) bool {
 
 // inStep ends the session of a stranger who has sent more than it may before the reply to this command.
 func (s *Session) inStep() bool {
-	if !s.in.pending() || s.client.Trusted {
+	if s.client.Trusted || !s.in.pending() && (s.client.TLS != nil || !peek(s.conn)) {
 		return true
 	}
 	s.outOfStep()

@@ -35,7 +35,7 @@ func FuzzParams(f *testing.F) {
 			}
 		}
 		var r queue.Rcpt
-		if rcptParams(&r, params) == nil && strings.ContainsAny(r.ORcpt, " =\r\n\x00") {
+		if rcptParams(&r, params, true) == nil && strings.ContainsAny(r.ORcpt, " =\r\n\x00") {
 			t.Errorf("%q: %q", text, r.ORcpt)
 		}
 	})

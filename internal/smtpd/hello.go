@@ -21,7 +21,7 @@ func (s *Session) helo(args string) {
 		s.mistake(500, codeUnknown, "LMTP begins with LHLO")
 		return
 	}
-	if s.named(args, false) {
+	if s.named(args, false) && s.inStep() {
 		s.reply(250, noCode, s.Hostname)
 	}
 }
@@ -57,6 +57,7 @@ func (s *Session) named(args string, extended bool) bool {
 		s.mistake(501, codeSyntax, s.verb+" needs the name of your host")
 		return false
 	}
+	s.atHelo = Verdict{}
 	s.reset()
 	old := s.client
 	s.client.Helo, s.client.ESMTP = name, extended
@@ -65,7 +66,7 @@ func (s *Session) named(args string, extended bool) bool {
 		s.client = old
 		return false
 	} else if v.Discard || v.Hold != "" {
-		s.always = v
+		s.atHelo = v
 		s.reset()
 	}
 	return true
@@ -134,6 +135,9 @@ func (s *Session) etrn(args string) {
 			ascii = "@" + ascii
 		}
 		st := s.Policy.Turn(s.ctx, &s.client, ascii)
+		if st == nil {
+			st = errNoAnswer
+		}
 		if st.Class() != status.Success {
 			s.refuse(Verdict{Status: st}, "")
 			return

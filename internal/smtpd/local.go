@@ -212,13 +212,9 @@ func (h *handover) whole() error {
 func (h *handover) refuse(res submit.Result, st *status.Status) {
 	s := h.s
 	s.answer(st.Code(), st.Reply(), submit.Answer(res, st))
-	s.refuseText(&message{s: s, reason: h.reason}, st)
-	if h.close {
-		s.close("refused")
-	}
-	if st.Class() == status.Permanent {
-		s.blame()
-	}
+	s.refuseText(&message{s: s, reason: h.reason, close: h.close}, st)
+	s.status(st)
+	s.resent(st)
 	if s.flush() == nil && s.closed == "" && h.text.skip() != nil {
 		s.close("too much refused data")
 	}

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strings"
 
 	"postrider/internal/auth"
@@ -57,7 +58,7 @@ func (s *Session) auth(args string) {
 	if err == nil {
 		err = s.exchange(x, initial, given)
 	}
-	if s.closed != "" {
+	if s.closed != "" && status.From(err).Reply() != 500 {
 		return
 	}
 	s.loggedIn(mechanism, x, err)
@@ -82,6 +83,10 @@ func (s *Session) exchange(x auth.Exchange, initial string, given bool) error {
 		}
 		s.reply(334, noCode, base64.StdEncoding.EncodeToString(challenge))
 		line, err := s.in.line()
+		if errors.Is(err, errLong) {
+			s.close("line too long")
+			return status.New("smtpd.auth", 500, status.Code{5, 5, 6}, "the response is too long", nil)
+		}
 		if err != nil {
 			s.lineError(err)
 			return err
@@ -109,7 +114,7 @@ func decodeResponse(s string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil {
+	if err != nil || strings.Contains(s, "\r") { // which the decoder passes over
 		return nil, badResponse
 	}
 	return b, nil
@@ -130,7 +135,7 @@ func (s *Session) loggedIn(mechanism string, x auth.Exchange, err error) {
 	}
 	s.client.Login = login
 	if v := s.Policy.Login(s.ctx, &s.client, true, nil); v.Status != nil {
-		s.client.Login = ""
+		s.client.Login, v.Close = "", true
 		s.refuse(v, "")
 		return
 	}
@@ -147,17 +152,19 @@ func (s *Session) loginFailed(mechanism, login string, err error) {
 		s.Stats.LoginFailures.Add(1)
 	}
 	s.Log.LoginFailed(s.peerName(), mechanism, login, st.Diagnostic())
-	v := s.Policy.Login(s.ctx, &s.client, true, st)
 	s.status(st)
+	if st.Reply() != 535 { // it was no guess at a password
+		s.blame()
+		return
+	}
+	v := s.Policy.Login(s.ctx, &s.client, true, st)
 	s.failures++
 	switch {
-	case v.Status != nil || st.Reply() == 421:
+	case v.Status != nil:
 		s.close("too many failed logins")
 	case s.failures >= maxLoginFails:
 		s.drop(421, status.Code{4, 7, 0}, s.Hostname+" too many failed logins", "too many failed logins")
-	case st.Reply() == 535:
-		s.pause(slowDown)
 	default:
-		s.blame()
+		s.pause(slowDown)
 	}
 }

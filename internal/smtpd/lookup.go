@@ -7,6 +7,8 @@ import (
 	"postrider/internal/status"
 )
 
+var errNoAnswer = status.New("smtpd.policy", 451, status.Code{4, 3, 0}, "no answer just now", nil)
+
 // lookUp does VRFY and EXPN.
 func (s *Session) lookUp(args string, ask func(context.Context, *Client, string) Answer) {
 	text := strings.TrimSpace(args)
@@ -18,6 +20,9 @@ func (s *Session) lookUp(args string, ask func(context.Context, *Client, string)
 		return
 	}
 	a := ask(s.ctx, &s.client, text)
+	if a.Status == nil {
+		a = Answer{Status: errNoAnswer}
+	}
 	if a.Status.Class() != status.Success {
 		s.logRefusal(a.Status, text, a.Reason)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"postrider/internal/address"
 	"postrider/internal/status"
@@ -157,7 +158,7 @@ func (s *Session) mailParams(t *Transaction, params []string) *status.Status {
 				return badParam("RET is FULL or HDRS")
 			}
 		case "ENVID":
-			if e.EnvID = value; len(value) > 100 || !isXtext(value) {
+			if e.EnvID = value; len(value) > 100 || !isPrintable(value) {
 				return badParam("ENVID is not xtext of at most 100 characters")
 			}
 		case "AUTH":
@@ -263,7 +264,7 @@ func (s *Session) rcpt(args string) {
 		return
 	}
 	r := queue.Rcpt{}
-	if st := rcptParams(&r, params); st != nil {
+	if st := rcptParams(&r, params, s.tx.Envelope.UTF8); st != nil {
 		s.mistake(st.Reply(), st.Code(), st.Text())
 		return
 	}
@@ -273,6 +274,9 @@ func (s *Session) rcpt(args string) {
 	}
 	if s.rcpts++; s.rcpts > s.Recipients { // RFC 5321 section 4.5.3.1.10
 		s.reply(452, status.Code{4, 5, 3}, "too many recipients")
+		if s.rcpts > 2*s.Recipients { // it does not listen
+			s.blame()
+		}
 		return
 	}
 	if s.chunks != nil {
@@ -325,7 +329,7 @@ func (s *Session) isRepeated(a address.Address) bool {
 }
 
 // rcptParams reads the parameters of RCPT (RFC 3461 section 4).
-func rcptParams(r *queue.Rcpt, params []string) *status.Status {
+func rcptParams(r *queue.Rcpt, params []string, utf8 bool) *status.Status {
 	return eachParam(params, func(key, value string, has bool) *status.Status {
 		switch key {
 		case "NOTIFY":
@@ -336,7 +340,8 @@ func rcptParams(r *queue.Rcpt, params []string) *status.Status {
 			r.Notify = n
 		case "ORCPT":
 			kind, xtext, ok := strings.Cut(value, ";")
-			if !ok || kind == "" || xtext == "" || len(value) > 500 || !isAtom(kind) || !isXtext(xtext) {
+			raw := utf8 && strings.EqualFold(kind, "utf-8") && isUnitext(xtext)
+			if !ok || len(value) > 500 || !isAtom(kind) || !raw && !isXtext(xtext) {
 				return badParam("ORCPT is type;xtext of at most 500 characters")
 			}
 			r.ORcpt = value
@@ -357,11 +362,22 @@ func isXtext(word string) bool {
 				return false
 			}
 			i += 2
-		case c < '!' || c == '=' || c == 0x7f:
+		case c < '!' || c == '=' || c > '~':
 			return false
 		}
 	}
 	return word != ""
+}
+
+// isPrintable tells whether a word is xtext of printable characters.
+func isPrintable(word string) bool {
+	text, ok := unxtext(word)
+	return ok && isXtext(word) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// isUnitext tells whether a word is an address in UTF-8 as SMTPUTF8 allows it in ORCPT (RFC 6533 section 3).
+func isUnitext(word string) bool {
+	return word != "" && utf8.ValidString(word) && !strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == '=' || r == 0x7f })
 }
 
 func isUpperHex(c byte) bool { return '0' <= c && c <= '9' || 'A' <= c && c <= 'F' }

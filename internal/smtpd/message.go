@@ -30,6 +30,7 @@ type message struct {
 	wasted  int64  // bytes thrown away after it
 	discard bool
 	hold    string
+	close   bool // a check wants the session to end
 	last    byte
 }
 
@@ -44,6 +45,7 @@ type intake interface {
 // begin opens the message of the transaction.
 func (s *Session) begin(chunks bool) *message {
 	m := &message{s: s, text: dots{ends: s.lineEnds(), plain: chunks}, discard: s.discard || len(s.tx.Rcpts) == 0, hold: s.hold, last: '\n'}
+	s.chunks = m
 	if m.discard {
 		return m
 	}
@@ -101,6 +103,11 @@ func (m *message) write(p []byte) {
 		m.fail(errTooBig, "")
 		return
 	}
+	m.pass(p)
+}
+
+// pass hands on what is not too much.
+func (m *message) pass(p []byte) {
 	if len(p) > 0 {
 		m.last = p[len(p)-1]
 	}
@@ -146,11 +153,11 @@ var (
 
 // end judges the message when its text has ended, and commits it.
 func (m *message) end() (queue.Entry, *status.Status) {
-	if m.failed == nil && m.text.ends == strictEnds && (m.text.bareCR || m.text.bareLF) {
+	if m.failed == nil && m.text.ends == strictEnds && (m.text.bareCR || m.text.bareLF || m.text.state == atCR) {
 		m.fail(errStrayCR, "bare CR or LF")
 	}
-	if m.last != '\n' { // the last chunk need not end a line; the text of DATA does
-		m.write(crlf)
+	if m.failed == nil && m.last != '\n' { // the last chunk need not end a line; the text of DATA does
+		m.pass(crlf)
 	}
 	if m.failed == nil {
 		m.judge()
@@ -166,6 +173,7 @@ func (m *message) end() (queue.Entry, *status.Status) {
 		m.to.hold(m.hold)
 	}
 	entry, err := m.to.commit()
+	m.to = nil
 	if err != nil {
 		m.failed = stored(err)
 	}
@@ -182,6 +190,7 @@ func (m *message) judge() {
 		if m.hold == "" {
 			m.hold = v.Hold
 		}
+		m.close = m.close || v.Close
 		if v.Status != nil {
 			m.fail(v.Status, v.Reason)
 			return

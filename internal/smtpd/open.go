@@ -92,8 +92,9 @@ func (s *Session) meet() bool {
 		s.client.Name = ""
 	}
 	if v.Status == nil {
-		s.always = v
+		s.atConnect = v
 		s.reset()
+		s.in.loose = s.port.Mode == Local || s.client.Trusted
 		return true
 	}
 	s.logRefusal(v.Status, "", v.Reason)
@@ -123,7 +124,7 @@ func (s *Session) silent() bool {
 		return true
 	}
 	if !s.early() {
-		return true
+		return s.closed == ""
 	}
 	st := status.New("smtpd.greeting", 554, status.Code{5, 5, 0}, "you have to wait for the greeting", nil)
 	s.logRefusal(st, "", "talked before the greeting")
@@ -141,11 +142,14 @@ func (s *Session) early() bool {
 		return s.client.TLS == nil && peek(s.conn)
 	}
 	s.conn.SetReadDeadline(time.Now().Add(s.Delay))
-	stop := context.AfterFunc(s.ctx, func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(s.going, func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	n, err := s.conn.Read(s.in.buf)
 	s.in.r, s.in.w = 0, n
-	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
+	if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.close("closed by client")
+	}
+	return n > 0
 }
 
 // peek tells whether there is something to read just now.
@@ -194,7 +198,7 @@ func (s *Session) startTLS(args string) {
 func (s *Session) handshake() bool {
 	conn := tls.Server(s.conn, s.port.TLS)
 	s.conn.SetDeadline(time.Now().Add(min(handshakeTime, s.Timeout)))
-	err := conn.HandshakeContext(s.ctx)
+	err := conn.HandshakeContext(s.going)
 	if err != nil {
 		if s.Stats != nil {
 			s.Stats.TLSFailures.Add(1)

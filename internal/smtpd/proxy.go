@@ -132,10 +132,28 @@ func (s *Session) xclient(args string) {
 	s.leave()
 	s.restart()
 	s.client = next
+	helo, esmtp := next.Helo, next.ESMTP
+	s.client.Helo, s.client.ESMTP = "", false
 	if s.meet() && s.greet() {
 		s.client.Login = login
-		s.client.Helo, s.client.ESMTP = next.Helo, next.ESMTP
+		s.called(helo, esmtp)
 	}
+}
+
+// called takes the name that the other client has given itself. One that is refused was not given.
+func (s *Session) called(name string, extended bool) {
+	if name == "" {
+		return
+	}
+	s.client.Helo, s.client.ESMTP = name, extended
+	v := s.Policy.Helo(s.ctx, &s.client)
+	if v.Status != nil {
+		s.logRefusal(v.Status, "", v.Reason)
+		s.client.Helo, s.client.ESMTP = "", false
+		return
+	}
+	s.atHelo = v
+	s.reset()
 }
 
 // set takes one attribute of XCLIENT.

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,11 +21,12 @@ const (
 	slowErrors    = 5
 	maxErrors     = 20
 	friendErrors  = 200
-	maxIdle       = 100 // commands in a row that lead nowhere: NOOP, RSET, VRFY, ...
+	maxIdle       = 100 // commands that bring no message nearer: all but RCPT and BDAT, until one is accepted
 	maxLoginFails = 5
 	slowDown      = time.Second
 	handshakeTime = time.Minute
 	writeTime     = 5 * time.Minute
+	farewell      = 5 * time.Second // to tell a client that its session has lasted too long
 )
 
 // maxWaste is how many bytes of refused messages a session swallows.
@@ -33,11 +35,13 @@ var maxWaste int64 = 32 << 20
 // Session is one connection of a client.
 type Session struct {
 	*Server
-	ctx    context.Context
+	ctx    context.Context // for those who are asked; it outlives a shutdown
+	going  context.Context // done when the server goes down
 	port   *Port
 	conn   net.Conn // TLS once that is up
 	in     reader
 	out    []byte // replies to be sent
+	broken bool   // nothing more can be
 	client Client
 	real   netip.Addr // who the client is, whatever it says by XCLIENT
 	user   submit.User
@@ -45,12 +49,13 @@ type Session struct {
 	end    time.Time // when the session has to be over; zero: never
 
 	tx        *Transaction        // nil when there is none
-	chunks    *message            // the message of which chunks have come
+	chunks    *message            // the message of which chunks have come, or the text
 	rcpts     int                 // RCPT commands of the transaction, refused ones too
 	discarded int                 // recipients for whom the message is to be thrown away
 	discard   bool                // the message is to be thrown away
 	hold      string              // or to be held
-	always    Verdict             // what was said of the client: for all its messages
+	atConnect Verdict             // what was said of the client: for all its messages
+	atHelo    Verdict             // and of what it called itself
 	seen      map[string]struct{} // keys of the recipients of the transaction
 	grant     string              // why the last recipient was accepted
 
@@ -77,7 +82,10 @@ func (LocalAddr) String() string { return "local" }
 // Serve runs a session to its end and closes the connection. When ctx is done the session ends at the next command
 // that does not belong to a transaction.
 func (s *Server) Serve(ctx context.Context, conn net.Conn, p *Port) {
-	x := &Session{Server: s, ctx: ctx, port: p, conn: conn, begun: s.now()}
+	x := &Session{Server: s, going: ctx, port: p, conn: conn, begun: s.now()}
+	var cancel context.CancelFunc
+	x.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	if s.Lifetime > 0 {
 		x.end = timeNow().Add(s.Lifetime)
 	}
@@ -88,9 +96,9 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn, p *Port) {
 		defer s.Stats.Sessions.Add(-1)
 	}
 	stop := context.AfterFunc(ctx, x.in.drain)
+	defer x.finish() // whatever happens
+	defer stop()
 	x.run()
-	stop()
-	x.finish()
 }
 
 func (s *Server) now() time.Time {
@@ -150,10 +158,8 @@ func (s *Session) lineError(err error) {
 	switch {
 	case errors.Is(err, errBareLF):
 		s.drop(521, status.Code{5, 5, 2}, "bare LF in a command: lines end in CRLF", "bare LF")
-	case errors.Is(err, errLong):
-		s.mistake(500, status.Code{5, 5, 2}, "line too long")
-	case errors.Is(err, errEndless):
-		s.drop(500, status.Code{5, 5, 2}, "line too long", "endless line")
+	case errors.Is(err, errLong): // it may have been a BDAT, and what follows a chunk
+		s.drop(500, codeSyntax, "line too long", "line too long")
 	case errors.Is(err, errDrained):
 		s.drop(421, status.Code{4, 3, 2}, s.Hostname+" is going down", "shutdown")
 	case errors.Is(err, io.EOF):
@@ -174,7 +180,7 @@ func (s *Session) limit() time.Time {
 	}
 	until := now.Add(s.Timeout)
 	if !s.textFrom.IsZero() {
-		rate := s.textFrom.Add(s.Timeout + time.Duration(s.in.saw-s.textSaw)*time.Second/minRate)
+		rate := s.textFrom.Add(s.Timeout + time.Duration(s.in.saw-s.textSaw)*(time.Second/minRate))
 		if rate.Before(until) {
 			until = rate
 		}
@@ -187,16 +193,25 @@ func (s *Session) limit() time.Time {
 
 // flush sends the replies. After an error nothing more is said.
 func (s *Session) flush() error {
-	if len(s.out) == 0 {
+	switch {
+	case s.broken:
+		s.out = nil
+		return net.ErrClosed
+	case len(s.out) == 0:
 		return nil
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(min(writeTime, s.Timeout)))
+	until := time.Now().Add(min(writeTime, s.Timeout))
+	if end := s.end.Add(farewell); !s.end.IsZero() && end.Before(until) {
+		until = end
+	}
+	s.conn.SetWriteDeadline(until)
 	_, err := s.conn.Write(s.out)
 	s.out = s.out[:0]
 	if cap(s.out) > largeBlock {
 		s.out = nil
 	}
 	if err != nil {
+		s.broken = true
 		s.close("connection lost")
 	}
 	return err
@@ -208,14 +223,14 @@ func (s *Session) pause(d time.Duration) {
 		return
 	}
 	if s.Sleep != nil {
-		s.Sleep(s.ctx, d)
+		s.Sleep(s.going, d)
 		return
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.ctx.Done():
+	case <-s.going.Done():
 	}
 }
 
@@ -225,13 +240,16 @@ func (s *Session) reset() {
 		s.chunks.abort()
 		s.chunks = nil
 	}
-	s.tx, s.rcpts, s.discarded, s.discard, s.hold, s.grant = nil, 0, 0, s.always.Discard, s.always.Hold, ""
+	s.tx, s.rcpts, s.discarded, s.grant = nil, 0, 0, ""
+	s.discard = s.atConnect.Discard || s.atHelo.Discard
+	s.hold = cmp.Or(s.atConnect.Hold, s.atHelo.Hold)
 	s.textFrom = time.Time{}
 	clear(s.seen)
 }
 
 // restart forgets all that the client has said (RFC 3207 section 4.2).
 func (s *Session) restart() {
+	s.atHelo = Verdict{}
 	s.reset()
 	s.client.Helo, s.client.ESMTP, s.client.Login = "", false, ""
 }

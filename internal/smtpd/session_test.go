@@ -244,10 +244,12 @@ func connect(t testing.TB, s *Server, p *Port, from string) (conn *net.TCPConn, 
 //	starttls
 //	half            the client sends no more
 //	end             the server ends the connection
+//	nothing         it replies to nothing more, and ends the connection
 //	M: a line of the one message in the spool
 //	spool: number of messages
 //	held: number of messages that are held
-//	rcpt: a recipient of the message, with its parameters
+//	rcpt: a recipient of the message, with its parameters; or "from", and what else its envelope tells
+//	rcpts: all its recipients
 type dialogue struct {
 	t      *testing.T
 	conn   net.Conn
@@ -347,6 +349,11 @@ func (d *dialogue) line(line string) error {
 		return d.startTLS()
 	case "half":
 		return d.raw.CloseWrite()
+	case "nothing": // but an alert of TLS
+		if got, _ := io.ReadAll(d.in); strings.Contains(string(got), "250") || strings.Contains(string(got), "503") {
+			return errors.New("the server says " + strconv.Quote(string(got)))
+		}
+		return nil
 	case "end":
 		if got, err := io.ReadAll(d.in); len(got) > 0 || err != nil && !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") {
 			return errors.New("the server still says " + strconv.Quote(string(got)))
@@ -362,6 +369,8 @@ func (d *dialogue) line(line string) error {
 		return nil
 	case "rcpt:":
 		return d.rcpt(rest)
+	case "rcpts:":
+		return d.rcpts(rest)
 	}
 	return errors.New("no such line")
 }
@@ -473,6 +482,22 @@ func (d *dialogue) rcpt(want string) error {
 	all = append(all, strings.TrimSpace(strings.Join([]string{"from", e.Sender, e.Ret, e.EnvID, e.Body, e.Auth, e.Client, e.Proto, e.Login}, " ")))
 	if !slices.Contains(all, want) {
 		return errors.New("got " + strings.Join(all, "; "))
+	}
+	return nil
+}
+
+func (d *dialogue) rcpts(want string) error {
+	c, err := d.claim()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var all []string
+	for _, r := range c.Envelope.Rcpts {
+		all = append(all, r.Address)
+	}
+	if got := strings.Join(all, " "); got != want {
+		return errors.New("got " + got)
 	}
 	return nil
 }

@@ -30,7 +30,6 @@ func (s *Session) data(args string) {
 	})
 	s.textFrom = noTime
 	if err != nil {
-		m.abort()
 		s.textError(err)
 		return
 	}
@@ -40,7 +39,11 @@ func (s *Session) data(args string) {
 // ready tells whether the transaction may have a text; otherwise it has replied.
 func (s *Session) ready() bool {
 	if len(s.tx.Rcpts) == 0 && s.discarded == 0 {
-		s.mistake(554, codeUnknown, "no valid recipients")
+		code := 554
+		if s.port.Mode == LMTP { // RFC 2033 section 4.2
+			code = 503
+		}
+		s.mistake(code, codeUnknown, "no valid recipients")
 		return false
 	}
 	v := s.Policy.Data(s.ctx, &s.client, s.tx)
@@ -87,15 +90,14 @@ func (s *Session) deliver(m *message) {
 	switch {
 	case st != nil:
 		s.refuseText(m, st)
+		s.textReply(st)
 	case m.discard:
 		s.thrownAway()
 	default:
 		s.accepted(m, entry)
 	}
 	s.reset()
-	if st != nil && st.Class() == status.Permanent {
-		s.blame()
-	}
+	s.resent(st)
 }
 
 func (s *Session) thrownAway() {
@@ -111,9 +113,15 @@ func (s *Session) refuseText(m *message, st *status.Status) {
 		s.Stats.CommitFails.Add(1)
 	}
 	s.logRefusal(st, "", m.reason)
-	s.textReply(st)
-	if st.Reply() == 421 {
+	if st.Reply() == 421 || m.close {
 		s.close("refused")
+	}
+}
+
+// resent blames the client for a message that was refused, if it could have known.
+func (s *Session) resent(st *status.Status) {
+	if st != nil && st.Class() == status.Permanent {
+		s.blame()
 	}
 }
 
@@ -127,7 +135,7 @@ func (s *Session) accepted(m *message, entry queue.Entry) {
 		s.Stats.Bytes.Add(m.size)
 		s.Stats.Recipients.Add(int64(len(e.Rcpts)))
 	}
-	s.errors = 0
+	s.errors, s.idle = 0, 0
 	s.Log.Received(id, e.Sender, m.size, len(e.Rcpts), e.UID, s.arrival())
 	s.textReply(status.New("smtpd.text", 250, codeOK, "Ok: queued as "+id, nil))
 	if s.Committed != nil {
@@ -158,6 +166,9 @@ func (s *Session) bdat(args string) {
 	if err != nil {
 		s.drop(501, codeArgument, "syntax: BDAT size [LAST]", "bad chunk")
 		return
+	}
+	if size == 0 && !last {
+		s.idle++
 	}
 	if refusal := s.missing(afterHelo | inMail); refusal != "" {
 		s.mistake(503, codeUnknown, refusal)
@@ -200,7 +211,6 @@ func (s *Session) chunk(m *message, size int64, last bool) {
 	case err != nil:
 		s.textError(err)
 	case last:
-		s.chunks = nil
 		s.deliver(m)
 	case m.failed != nil: // the transaction is over; what is pipelined behind it is out of order
 		s.wasted += m.wasted
@@ -211,8 +221,8 @@ func (s *Session) chunk(m *message, size int64, last bool) {
 }
 
 func (s *Session) refuseChunk(m *message) {
-	s.logRefusal(m.failed, "", m.reason)
+	s.refuseText(m, m.failed)
 	s.status(m.failed)
 	s.reset()
-	s.blame()
+	s.resent(m.failed)
 }

@@ -24,7 +24,7 @@ const minRate = 500
 // What ends a line, and what a line that ended otherwise is.
 var (
 	errBareLF  = errors.New("a line ended in LF alone")
-	errLong    = errors.New("line too long")
+	errLong    = errors.New("line too long") // the rest of it has not been read
 	errDrained = errors.New("the server is going down")
 )
 
@@ -148,8 +148,7 @@ func (in *reader) setIdle(idle bool) {
 // pending tells whether the client has sent more than we have read.
 func (in *reader) pending() bool { return in.r < in.w }
 
-// line reads one line of at most maxLine bytes and returns it without its end. It is valid until the next read. With
-// errLong and errBareLF the line has been consumed.
+// line reads one line of at most maxLine bytes and returns it without its end. It is valid until the next read.
 func (in *reader) line() ([]byte, error) {
 	for seen := 0; ; {
 		p := in.buf[in.r:in.w]
@@ -157,7 +156,7 @@ func (in *reader) line() ([]byte, error) {
 			return in.cut(p[:seen+i+1])
 		}
 		if seen = len(p); seen >= maxLine {
-			return nil, in.skipLine()
+			return nil, errLong
 		}
 		if err := in.fill(); err != nil {
 			if err == io.EOF && seen > 0 {
@@ -173,34 +172,15 @@ func (in *reader) cut(line []byte) ([]byte, error) {
 	in.r += len(line)
 	text, ok := bytes.CutSuffix(line, crlf)
 	switch {
-	case len(line) > maxLine:
-		return nil, errLong
 	case !ok && !in.loose:
 		return nil, errBareLF
+	case len(line) > maxLine:
+		return nil, errLong
 	case !ok:
 		text = line[:len(line)-1]
 	}
 	return text, nil
 }
-
-// skipLine consumes the rest of a line that is too long.
-func (in *reader) skipLine() error {
-	for skipped := 0; skipped < largeBlock; {
-		p := in.buf[in.r:in.w]
-		if i := bytes.IndexByte(p, '\n'); i >= 0 {
-			in.r += i + 1
-			return errLong
-		}
-		skipped += len(p)
-		in.r = in.w
-		if err := in.fill(); err != nil {
-			return err
-		}
-	}
-	return errEndless
-}
-
-var errEndless = errors.New("endless line")
 
 // chunk hands the next n bytes to take, in pieces that are valid during the call. Bytes are consumed whatever take does.
 func (in *reader) chunk(n int64, take func([]byte)) error {
