@@ -77,15 +77,16 @@ func newServer(t *testing.T, trusted bool, smtpd ...string) *server {
 			fmt.Fprintf(&b, "tls = { certificate = %q, key = %q }\nauth = { file = %q }\n", credential("cert"), credential("key"), credential("users"))
 		}
 	}
+	s.at["metrics"] = freePort(t)
 	s.write("postrider.toml", s.config(hostname, s.next.address, "aliases = [\""+s.write("aliases", "")+"\"]")+b.String())
 	t.Cleanup(s.kill)
 	return s
 }
 
-// start starts the server and waits until it answers.
+// start starts the server and waits until it says that it serves.
 func (s *server) start() {
 	s.Helper()
-	s.cmd = s.command("", "smtpd", "--foreground", "--queue-only")
+	s.cmd = s.command("", "smtpd", "--foreground", "--queue-only", "--metrics", s.at["metrics"])
 	s.cmd.Stderr = &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		s.Fatal(err)
@@ -96,9 +97,9 @@ func (s *server) start() {
 		cmd.Wait()
 		close(ended)
 	}(s.cmd)
+	started := fmt.Sprintf("smtpd[%d]: NOQUEUE: state=started ", s.cmd.Process.Pid)
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if conn, err := net.Dial("unix", s.at["local.sock"]); err == nil {
-			conn.Close()
+		if log, err := os.ReadFile(s.path("log")); err == nil && strings.Contains(string(log), started) {
 			return
 		}
 		select {
@@ -107,7 +108,7 @@ func (s *server) start() {
 		default:
 		}
 		if time.Now().After(deadline) {
-			s.Fatalf("smtpd does not answer")
+			s.Fatal("smtpd does not serve")
 		}
 	}
 }
