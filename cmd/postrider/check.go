@@ -66,7 +66,7 @@ func (a *app) check(c *cli.Context) error {
 	}
 	failed := false
 	k := &checker{a, conf, resolver}
-	for _, look := range []func() []finding{k.configuration, k.programs, k.spool, k.log, k.names, k.root, k.mailbox, k.smarthost} {
+	for _, look := range []func() []finding{k.configuration, k.programs, k.spool, k.log, k.names, k.root, k.mailbox, k.smarthost, k.server} {
 		for _, f := range look() {
 			fmt.Fprintln(a.out, f)
 			failed = failed || f.level == fail
@@ -96,7 +96,7 @@ func (k *checker) configuration() []finding {
 // programs looks for the programs that need each other.
 func (k *checker) programs() []finding {
 	var list []finding
-	for _, name := range []string{"sendmail", "mailq", "queuerun"} {
+	for _, name := range []string{"sendmail", "mailq", "queuerun", "smtpd"} {
 		path, err := k.program(name)
 		if err != nil {
 			list = append(list, finding{fail, "program " + name + " is missing", "install all programs together"})
@@ -105,9 +105,25 @@ func (k *checker) programs() []finding {
 		}
 	}
 	if len(list) == 0 {
-		list = append(list, good("programs: sendmail, mailq and queuerun are installed"))
+		list = append(list, good("programs: sendmail, mailq, queuerun and smtpd are installed"))
 	}
 	return list
+}
+
+// server lets smtpd look at what concerns it, where it is to be used: listeners, certificates, tables, and whether it
+// relays for strangers. It prints its lines itself.
+func (k *checker) server() []finding {
+	if len(k.conf.Listen) == 0 {
+		return nil
+	}
+	code, err := k.exec(k.conf, nil, "smtpd", "--check")
+	switch {
+	case err != nil:
+		return []finding{{fail, "server: " + err.Error(), "install all programs together"}}
+	case code != status.ExitOK:
+		return []finding{{fail, "server: smtpd cannot work as it is", "see the lines above"}}
+	}
+	return nil
 }
 
 // names looks up what others need to know to answer our mail.

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		"sendmail":  func() { os.Exit(fakeSendmail()) },
 		"mailq":     func() {},
 		"queuerun":  func() { os.Exit(fakeQueuerun()) },
+		"smtpd":     func() { os.Exit(fakeSmtpd()) },
 	})
 }
 
@@ -57,6 +58,16 @@ func testApp() *app {
 	a.readSecret = func() (string, error) { return os.Getenv("SECRET"), nil }
 	a.sleep = func(time.Duration) {}
 	return a
+}
+
+// fakeSmtpd says what --check finds, and fails where it is told to.
+func fakeSmtpd() int {
+	if len(os.Args) != 2 || os.Args[1] != "--check" || os.Getenv("POSTRIDER_CONFIG") == "" {
+		must(fmt.Errorf("called with %q", os.Args))
+	}
+	fmt.Println("ok: relaying: a stranger is refused")
+	code, _ := strconv.Atoi(os.Getenv("SERVER"))
+	return code
 }
 
 // fakeSendmail queues what it gets. REFUSE is an exit status.
