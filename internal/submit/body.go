@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 
 	"postrider/internal/status"
 )
@@ -22,8 +23,17 @@ type input struct {
 	done bool  // it was seen
 }
 
+// blocks are those that no submission uses. A server has thousands a second.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
 func newInput(src io.Reader, dots bool) *input {
-	return &input{src: src, buf: make([]byte, blockSize), dots: dots}
+	return &input{src: src, buf: blocks.Get().(*[blockSize]byte)[:], dots: dots}
+}
+
+// release gives up the block. Nothing that was read in it may be used any more.
+func (in *input) release() {
+	blocks.Put((*[blockSize]byte)(in.buf))
+	in.buf = nil
 }
 
 // failure is why the input ended, when it was not its end.

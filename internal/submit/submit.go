@@ -108,6 +108,7 @@ type BadRcpt struct {
 // read then.
 func Submit(in io.Reader, sp Spool, o Options) (Result, error) {
 	s := &submission{Options: o, in: newInput(in, !o.IgnoreDots), now: time.Now()}
+	defer s.in.release()
 	if o.Now != nil {
 		s.now = o.Now()
 	}
@@ -228,6 +229,7 @@ func (s *submission) store(sp Spool, e queue.Envelope) (queue.Entry, int64, erro
 
 func (s *submission) write(d *queue.Draft) error {
 	w := newWriter(d, s.SizeLimit)
+	defer w.release()
 	id := string(d.ID())
 	s.writeTrace(w, id)
 	if s.Tee != nil {

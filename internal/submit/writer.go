@@ -18,7 +18,13 @@ type writer struct {
 }
 
 func newWriter(to io.Writer, limit int64) *writer {
-	return &writer{to: to, limit: limit, buf: make([]byte, 0, blockSize)}
+	return &writer{to: to, limit: limit, buf: blocks.Get().(*[blockSize]byte)[:0]}
+}
+
+// release gives up the block.
+func (w *writer) release() {
+	blocks.Put((*[blockSize]byte)(w.buf[:blockSize]))
+	w.buf = nil
 }
 
 func (w *writer) write(p []byte) {
