@@ -1,5 +1,6 @@
 // Package interop runs the programs as they are built and installed. What needs nothing but Go is always tested; with
-// the build tag interop real mail user agents and other callers send through our sendmail ("make interop").
+// the build tag interop real mail user agents and other callers send through our sendmail, and real clients, a Postfix
+// and the inetds talk to our smtpd ("make interop").
 package interop
 
 import (

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,12 +123,18 @@ func (s *server) kill() {
 	}
 }
 
-// freePort is an address of loopback that nobody uses. It is not one of those that the kernel gives to clients, so that
-// it stays free.
+// The ports that servers get: not those that the kernel gives to clients, so that they stay free, and none twice.
+const firstPort, lastPort = 10000, 30000
+
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(mathrand.Int64N(lastPort - firstPort)) }
+
+// freePort is an address of loopback that nobody uses.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+mathrand.IntN(20000)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%(lastPort-firstPort)))
 		if err == nil {
 			defer l.Close()
 			return l.Addr().String()
