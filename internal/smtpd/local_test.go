@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"postrider/internal/fsys"
 	"postrider/internal/status"
 	"postrider/internal/submit"
 	"postrider/queue"
@@ -508,4 +510,35 @@ func FuzzXSubmitChunks(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Whatever of the spool's operations fails, the client hears of it, and nothing is left.
+func TestXSubmitWhenTheSpoolFails(t *testing.T) {
+	for n, struck := 1, true; struck; n++ {
+		l := newLocalServer(t)
+		under := fsys.NewCrash("/spool")
+		faulty := fsys.NewFaulty(under)
+		spool, err := queue.Open("/spool", queue.Options{FS: faulty})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Spool = spool
+		faulty.FailAt(n, 1, syscall.ENOSPC, nil)
+		lines := outcome(t, l.talk(xsubmit(toBob(), "Subject: x\n\n", "text\n")), 4)
+		struck = faulty.Struck()
+		accepted := strings.Contains(lines[len(lines)-1], "Ok: queued")
+		if !accepted && (!strings.HasPrefix(lines[0], "45") || !strings.Contains(lines[0], " exit 75")) {
+			t.Errorf("operation %d: %q", n, lines)
+		}
+		left := 0
+		for _, dir := range []string{"tmp", "new"} {
+			under.ReadDir("/spool/"+dir, func(string) error { left++; return nil })
+		}
+		if accepted != (left == 1) || left > 1 || !struck && !accepted {
+			t.Errorf("operation %d: accepted %v, %d files left", n, accepted, left)
+		}
+		if !struck && n < 6 || n > 50 {
+			t.Fatalf("the spool does %d operations", n-1)
+		}
+	}
 }
