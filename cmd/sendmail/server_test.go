@@ -331,7 +331,7 @@ func TestServerThatHangs(t *testing.T) {
 		"unread": {unread, strings.Repeat("0123456789\n", 800_000), "it takes too long; nothing was queued"},
 	} {
 		s := fakeServer(t, c.do)
-		s.wait = 200 * time.Millisecond
+		s.wait = 100 * time.Millisecond
 		if _, err := s.submit(strings.NewReader(c.in), submit.Options{Recipients: []string{"bob@r.test"}}); err == nil || !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -450,7 +450,7 @@ func (r *bytesReader) Read(p []byte) (int, error) {
 // A large message takes no more memory than one of the size that is read before the server is called. What is measured
 // is all that was allocated, by the fake server as well.
 func TestMemoryIsBounded(t *testing.T) {
-	const size, bound = 256 << 20, 8 << 20
+	const size, bound = 128 << 20, 16 << 20
 	var took int64
 	s := fakeServer(t, func(c net.Conn) {
 		took = takeAll(c)
