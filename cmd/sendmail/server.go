@@ -16,10 +16,6 @@ import (
 	"postrider/queue"
 )
 
-// submitSocket is where the server of the system takes the messages of its users, unless the configuration has another
-// place.
-const submitSocket = "/run/postrider/submit"
-
 const (
 	serverTime = 10 * time.Minute // for what the server has to say (RFC 5321 section 4.5.3.2.6)
 	keepAlive  = 10 * time.Second // after which it is told that there is more to come
@@ -62,15 +58,7 @@ func (p *program) socket() string {
 	if p.inv.ConfigFile != "" || p.inv.QueueDir != "" {
 		return ""
 	}
-	for _, l := range p.cfg.Listen {
-		if l.Mode == "local" && l.Address[0] == '/' {
-			return l.Address
-		}
-	}
-	if p.cfg.User {
-		return ""
-	}
-	return submitSocket
+	return p.cfg.Submit()
 }
 
 // store puts a message where it is to go.

@@ -133,6 +133,9 @@ func (p *program) serve() (err error) {
 	if p.inv.Loopback {
 		args = append(args, "--loopback")
 	}
+	if p.inv.Delivery == compat.QueueOnly {
+		args = append(args, "--queue-only")
+	}
 	return p.exec("smtpd", args...)
 }
 

@@ -16,9 +16,6 @@ import (
 	"postrider/internal/status"
 )
 
-// submitSocket is where the users of this machine submit, unless the configuration has another place.
-const submitSocket = "/run/postrider/submit"
-
 // userPort is where a user's installation listens by default: it may not have port 25.
 const userPort = "127.0.0.1:2525"
 
@@ -55,7 +52,7 @@ func listens(conf config.Config, sockets []passed) []config.Listen {
 	if conf.User || len(sockets) > 0 {
 		return list
 	}
-	return append(list[:len(list):len(list)], config.Listen{Address: submitSocket, Mode: "local"})
+	return append(list[:len(list):len(list)], config.Listen{Address: config.SystemSubmit, Mode: "local"})
 }
 
 // use opens the sockets of a configuration, as far as they are not open. On an error nothing has changed. What is no

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -132,18 +133,39 @@ func spoolUser(conf config.Config, owner int) (*identity, error) {
 
 // dial connects to the server's socket for users of this machine.
 func (p *program) dial(conf config.Config) (*link, error) {
-	path := submitSocket
-	for _, l := range conf.Listen {
-		if l.Mode == "local" && l.Address[0] == '/' {
-			path = l.Address
-			break
+	path := conf.Submit()
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		if err = ourServer(conn.(*net.UnixConn), conf); err != nil {
+			conn.Close()
 		}
 	}
-	conn, err := net.Dial("unix", path)
 	if err != nil {
 		return nil, status.Fail("smtpd", status.ExitTempFail, "cannot reach the mail server at "+path, bare(err))
 	}
 	return &link{conn.(*net.UnixConn), func() {}}, nil
+}
+
+// ourServer tells whether the server at a socket is root's or that of the owner of the spool: nobody else is to read what
+// is submitted.
+func ourServer(conn *net.UnixConn, conf config.Config) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *syscall.Ucred
+	if cerr := raw.Control(func(fd uintptr) {
+		peer, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	}); cerr != nil {
+		return cerr
+	}
+	if err != nil || peer.Uid == 0 {
+		return err
+	}
+	if owner, err := ownerOf(conf.Spool); err != nil || owner != int(peer.Uid) {
+		return fmt.Errorf("user %d listens there, who is neither root nor the owner of the queue", peer.Uid)
+	}
+	return nil
 }
 
 // caller is the connection of a user of this machine who has called us.

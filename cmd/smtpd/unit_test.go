@@ -61,9 +61,9 @@ func TestTablesThatHold(t *testing.T) {
 		passed []passed
 		want   string
 	}{
-		{"the system without tables", config.Config{}, nil, ":25 " + submitSocket},
+		{"the system without tables", config.Config{}, nil, ":25 " + config.SystemSubmit},
 		{"a user without tables", config.Config{User: true}, nil, userPort},
-		{"the system has a place for its users", config.Config{Listen: []config.Listen{smtp}}, nil, ":25 " + submitSocket},
+		{"the system has a place for its users", config.Config{Listen: []config.Listen{smtp}}, nil, ":25 " + config.SystemSubmit},
 		{"and not two", config.Config{Listen: []config.Listen{smtp, local}}, nil, ":25 /s"},
 		{"a user has none", config.Config{User: true, Listen: []config.Listen{smtp}}, nil, ":25"},
 		{"sockets were passed", config.Config{}, some, ""},

@@ -197,6 +197,23 @@ func (c Config) IsLocalDomain(d string) bool {
 	return false
 }
 
+// SystemSubmit is the socket by which the users of a system submit, unless a table of Listen has another.
+const SystemSubmit = "/run/postrider/submit"
+
+// Submit is the path of the socket at which a server takes the messages of those who may not write to the spool; ""
+// when there is none: a user's installation has one only when it says so.
+func (c Config) Submit() string {
+	for _, l := range c.Listen {
+		if l.Mode == "local" && strings.HasPrefix(l.Address, "/") {
+			return l.Address
+		}
+	}
+	if c.User {
+		return ""
+	}
+	return SystemSubmit
+}
+
 // wireDomain is a domain as every host understands it: with A-labels where it is internationalized. What we put into
 // each message and greeting must not make them need SMTPUTF8.
 func wireDomain(d string) string {
