@@ -124,3 +124,16 @@ func FuzzChunks(f *testing.F) {
 		}
 	})
 }
+
+// A proxy that does not say whom it speaks for makes nobody its friend.
+func TestProxyThatDoesNotKnow(t *testing.T) {
+	for _, header := range []string{"PROXY UNKNOWN\r\n", "PROXY UNKNOWN 192.0.2.1 192.0.2.1 1 25\r\n", "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"} {
+		s, _ := testServer(t, &testPolicy{trusted: true})
+		s.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+		conn := &scriptConn{from: netip.MustParseAddrPort("192.0.2.1:99"), pieces: [][]byte{[]byte(header), []byte("HELO x.example\r\n"), []byte("MAIL FROM:<>\r\n"), []byte("RCPT TO:<x@far.example>\r\n")}}
+		s.Serve(t.Context(), conn, &Port{})
+		if said := conn.out.String(); !strings.Contains(said, "550 5.7.1 relaying denied") {
+			t.Errorf("%q: %q", header, said)
+		}
+	}
+}

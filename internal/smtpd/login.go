@@ -54,18 +54,24 @@ func (s *Session) auth(args string) {
 	}
 	ctx, cancel := context.WithCancel(s.ctx) // whoever is asked for the client must not wait for one that has given up
 	defer cancel()
+	a := attempt{mechanism: mechanism}
 	x, err := s.port.Auth.Start(ctx, mechanism, s.channel())
 	if err == nil {
-		err = s.exchange(x, initial, given)
+		err = s.exchange(x, &a, initial, given)
+		a.login = x.Login()
 	}
-	if s.closed != "" && status.From(err).Reply() != 500 {
-		return
-	}
-	s.loggedIn(mechanism, x, err)
+	s.loggedIn(a, err)
+}
+
+// attempt is one attempt to log in.
+type attempt struct {
+	mechanism string
+	login     string // as whom; what the client claims, when it failed
+	spoken    bool   // the client has answered: what comes to no end from here on was a guess
 }
 
 // exchange has the dialogue of a mechanism with the client.
-func (s *Session) exchange(x auth.Exchange, initial string, given bool) error {
+func (s *Session) exchange(x auth.Exchange, a *attempt, initial string, given bool) error {
 	var response []byte
 	if given {
 		var err error
@@ -78,6 +84,7 @@ func (s *Session) exchange(x auth.Exchange, initial string, given bool) error {
 		if err != nil {
 			return err
 		}
+		a.spoken = a.spoken || response != nil
 		if done && len(challenge) == 0 {
 			return nil
 		}
@@ -120,44 +127,53 @@ func decodeResponse(s string) ([]byte, error) {
 	return b, nil
 }
 
-// loggedIn replies to an attempt to log in.
-func (s *Session) loggedIn(mechanism string, x auth.Exchange, err error) {
-	login := ""
-	if x != nil {
-		login = x.Login()
-	}
-	if err == nil && login == "" {
+var errGuess = status.New("smtpd.auth", 535, status.Code{5, 7, 8}, "login given up", nil)
+
+// loggedIn replies to an attempt to log in. The policy is told how each ended of which it was asked.
+func (s *Session) loggedIn(a attempt, err error) {
+	if err == nil && a.login == "" {
 		err = status.New("smtpd.auth", 454, status.Code{4, 7, 0}, "login failed just now", nil)
 	}
 	if err != nil {
-		s.loginFailed(mechanism, login, err)
+		s.loginFailed(a, status.From(err))
 		return
 	}
-	s.client.Login = login
+	s.client.Login = a.login
 	if v := s.Policy.Login(s.ctx, &s.client, true, nil); v.Status != nil {
 		s.client.Login, v.Close = "", true
 		s.refuse(v, "")
 		return
 	}
-	s.Log.LoggedIn(s.peerName(), mechanism, login)
+	s.Log.LoggedIn(s.logName(), a.mechanism, a.login)
 	if s.Stats != nil {
 		s.Stats.Logins.Add(1)
 	}
 	s.reply(235, codeLogin, "welcome")
 }
 
-func (s *Session) loginFailed(mechanism, login string, err error) {
-	st := status.From(err)
-	if s.Stats != nil {
-		s.Stats.LoginFailures.Add(1)
+// loginFailed replies to an attempt that failed, unless there is nobody left to reply to. A client that gives up when it
+// has seen that it will fail, as those with tokens may, has guessed like one that waits to be told.
+func (s *Session) loginFailed(a attempt, st *status.Status) {
+	gone := s.closed != "" && st.Reply() != 500
+	why := st
+	if a.spoken && (gone || st.Reply() == 501) {
+		why = errGuess
 	}
-	s.Log.LoginFailed(s.peerName(), mechanism, login, st.Diagnostic())
+	v := s.Policy.Login(s.ctx, &s.client, true, why)
+	if !gone || why == errGuess {
+		s.Log.LoginFailed(s.logName(), a.mechanism, a.login, why.Diagnostic())
+		if s.Stats != nil {
+			s.Stats.LoginFailures.Add(1)
+		}
+	}
+	if gone {
+		return
+	}
 	s.status(st)
-	if st.Reply() != 535 { // it was no guess at a password
+	if why.Reply() != 535 { // it was no guess
 		s.blame()
 		return
 	}
-	v := s.Policy.Login(s.ctx, &s.client, true, st)
 	s.failures++
 	switch {
 	case v.Status != nil:

@@ -34,10 +34,11 @@ func (s *Session) proxy() error {
 	if err != nil {
 		return err
 	}
-	if from.IsValid() {
-		s.client.Via = s.client.Addr.String()
-		s.setAddr(from)
+	s.client.Via = s.client.Addr.String()
+	if !from.IsValid() { // the proxy does not know, or it is a check of its own: nobody's friend
+		from = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	}
+	s.setAddr(from)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"postrider/internal/maillog"
@@ -133,7 +134,7 @@ func (s *Session) finish() {
 	s.conn.Close()
 	s.in.release()
 	s.leave()
-	s.Log.Session(s.peerName(), s.heloName(), s.protocol(), s.tlsName(), s.count, s.now().Sub(s.begun), s.closed)
+	s.Log.Session(s.logName(), s.heloName(), s.protocol(), s.tlsName(), s.count, s.now().Sub(s.begun), s.closed)
 }
 
 // close ends the session after what has been replied.
@@ -254,7 +255,15 @@ func (s *Session) restart() {
 	s.client.Helo, s.client.ESMTP, s.client.Login = "", false, ""
 }
 
-// peerName is who the client is, for logs and traces: "name[address]".
+// logName is who the client is, for logs: "name[address]", or "local[uid]".
+func (s *Session) logName() string {
+	if c := &s.client; !c.Addr.IsValid() && c.UID >= 0 {
+		return "local[" + itoa(c.UID) + "]"
+	}
+	return s.peerName()
+}
+
+// peerName is who the client is, for traces: "name[address]".
 func (s *Session) peerName() string {
 	c := &s.client
 	switch {
@@ -310,7 +319,7 @@ func (s *Session) tlsName() string {
 	if t == nil {
 		return ""
 	}
-	return tls.VersionName(t.Version) + "/" + tls.CipherSuiteName(t.CipherSuite)
+	return strings.ReplaceAll(tls.VersionName(t.Version), " ", "v") + "/" + tls.CipherSuiteName(t.CipherSuite)
 }
 
 var (

@@ -34,7 +34,9 @@ type testPolicy struct {
 	trusted bool
 	mu      sync.Mutex
 	now     int // clients that have come and not gone
-	failed  int // logins
+	asked   int // whether a client may log in
+	told    int // how that ended
+	guesses int // that were wrong
 }
 
 func (p *testPolicy) Connect(_ context.Context, c *Client) Verdict {
@@ -88,10 +90,15 @@ func (p *testPolicy) Rcpt(_ context.Context, c *Client, t *Transaction, a addres
 func (p *testPolicy) Data(_ context.Context, c *Client, t *Transaction) Verdict { return Verdict{} }
 
 func (p *testPolicy) Login(_ context.Context, c *Client, tried bool, err error) Verdict {
-	if tried && err != nil {
-		p.mu.Lock()
-		p.failed++
-		p.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !tried {
+		p.asked++
+		return Verdict{}
+	}
+	p.told++
+	if err != nil && status.From(err).Reply() == 535 {
+		p.guesses++
 	}
 	return Verdict{}
 }

@@ -170,8 +170,9 @@ type Policy interface {
 	Rcpt(ctx context.Context, c *Client, t *Transaction, rcpt address.Address) Verdict
 	// Data judges the transaction as a whole, before the text of the message is asked for.
 	Data(ctx context.Context, c *Client, t *Transaction) Verdict
-	// Login is told of each attempt to log in: err is nil for one that succeeded. A refusal ends the session. With
-	// tried false it is asked whether the client may try at all.
+	// Login is asked, with tried false, whether the client may try to log in. If it may, Login is called once more with how
+	// that ended: err is nil when it succeeded, of reply 535 when it was a wrong guess, and else it was none. A refusal
+	// ends the session.
 	Login(ctx context.Context, c *Client, tried bool, err error) Verdict
 	// Verify answers VRFY, and Expand EXPN, with the lines of a reply.
 	Verify(ctx context.Context, c *Client, text string) Answer

@@ -145,7 +145,7 @@ func (s *Session) accepted(m *message, entry queue.Entry) {
 
 // arrival is how the message of the transaction came.
 func (s *Session) arrival() maillog.Arrival {
-	return maillog.Arrival{Client: s.peerName(), Helo: s.heloName(), Proto: s.tx.Envelope.Proto, TLS: s.tlsName(), Login: s.client.Login, Reason: s.grant}
+	return maillog.Arrival{Client: s.logName(), Helo: s.heloName(), Proto: s.tx.Envelope.Proto, TLS: s.tlsName(), Login: s.client.Login, Reason: s.grant}
 }
 
 // textReply replies to the end of a text: once, or in LMTP for each recipient (RFC 2033 section 4.2).

@@ -236,3 +236,30 @@ type busySpool struct{ *queue.Spool }
 func (busySpool) NewDraft(queue.Envelope) (*queue.Draft, error) {
 	return nil, &os.PathError{Op: "open", Path: "tmp", Err: syscall.EMFILE}
 }
+
+// Who gives up a login when it has answered has guessed; who gives up before has not.
+func TestLoginsGivenUp(t *testing.T) {
+	for _, tt := range []struct {
+		name, script string
+		guesses      int
+	}{
+		{"before it has said anything", "AUTH PLAIN\r\n*\r\n", 0},
+		{"gone before it has said anything", "AUTH PLAIN\r\n", 0},
+		{"after a response", "AUTH ASK =\r\n*\r\n", 1},
+		{"gone after a response", "AUTH ASK =\r\n", 1},
+		{"a wrong password", "AUTH PLAIN AGpvZQB3cm9uZw==\r\n", 1},
+		{"no base64", "AUTH PLAIN !\r\n", 0},
+		{"a mechanism that is not known", "AUTH X\r\n", 0},
+	} {
+		policy := &testPolicy{}
+		s, _ := testServer(t, policy)
+		conn := &scriptConn{from: netip.MustParseAddrPort("192.0.2.1:99")}
+		for line := range strings.SplitAfterSeq("EHLO x.example\r\n"+tt.script, "\n") {
+			conn.pieces = append(conn.pieces, []byte(line))
+		}
+		s.Serve(context.Background(), conn, &Port{Auth: testAuth{clear: true}})
+		if policy.guesses != tt.guesses || policy.asked != 1 || policy.told != 1 {
+			t.Errorf("%s: %d guesses, asked %d times, told %d times\n%s", tt.name, policy.guesses, policy.asked, policy.told, conn.out.String())
+		}
+	}
+}
