@@ -88,13 +88,8 @@ func (p *program) wait(conf config.Config, x passed) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		s.daemon.WaitIdle(ctx, idleTime)
-		stop()
-	}()
-	return s.serve(ctx)
+	s.idle = idleTime
+	return s.serve(context.Background())
 }
 
 // single serves one connection, as the mail user.

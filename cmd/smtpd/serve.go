@@ -29,7 +29,9 @@ type service struct {
 	*program
 	sockets  *sockets
 	site     *site
-	daemon   *smtpd.Daemon
+	first    []smtpd.Listener // at which the daemon begins
+	daemon   *smtpd.Daemon    // once signals are heeded
+	idle     time.Duration    // without a session, after which it ends; 0: it does not
 	notifier notifier
 	metrics  net.Listener // nil: none
 }
@@ -91,8 +93,8 @@ func (p *program) prepare(conf config.Config, from *sockets) (s *service, err er
 
 // open does the rest once the sockets are open.
 func (s *service) open(conf config.Config, open []opening) error {
-	listeners, err := s.listeners(open)
-	if err != nil {
+	var err error
+	if s.first, err = s.listeners(open); err != nil {
 		return err
 	}
 	if s.opts.metrics != "" {
@@ -103,7 +105,6 @@ func (s *service) open(conf config.Config, open []opening) error {
 	if s.site, err = s.settle(conf, s.sockets.owner, false); err != nil {
 		return err
 	}
-	s.daemon = smtpd.NewDaemon(s.settings(listeners))
 	s.warn(conf)
 	return nil
 }
@@ -182,6 +183,13 @@ func (s *service) serve(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	s.daemon = smtpd.NewDaemon(s.settings(s.first))
+	if s.idle > 0 {
+		go func() {
+			s.daemon.WaitIdle(ctx, s.idle)
+			stop()
+		}()
+	}
 	if s.metrics != nil {
 		web := s.serveMetrics()
 		defer web.Close()

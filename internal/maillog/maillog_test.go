@@ -117,10 +117,10 @@ var golden = []struct {
 		"NOQUEUE: warning (cannot open /etc/aliases: permission denied)",
 		`"event":"warning","text":"cannot open /etc/aliases: permission denied"`},
 	{"received", func(l *Logger) {
-		l.Received(id, "a@b", 812, 1, -1, Arrival{"mx.d[192.0.2.7]", "mx.d", "ESMTPSA", "TLS 1.3/TLS_AES_128_GCM_SHA256", "joe", "login"})
+		l.Received(id, "a@b", 812, 1, -1, Arrival{"mx.d[192.0.2.7]", "mx.d", "ESMTPSA", "TLSv1.3/TLS_AES_128_GCM_SHA256", "joe", "login"})
 	},
-		`4C1RKT2QZ0001: from=<a@b>, size=812, nrcpt=1 (queued), client=mx.d[192.0.2.7], helo=<mx.d>, proto=ESMTPSA, tls=TLS\x201.3/TLS_AES_128_GCM_SHA256, login=<joe>, why=login`,
-		`"event":"queued","id":"4C1RKT2QZ0001","from":"a@b","size":812,"nrcpt":1,"client":"mx.d[192.0.2.7]","helo":"mx.d","proto":"ESMTPSA","tls":"TLS 1.3/TLS_AES_128_GCM_SHA256","login":"joe","why":"login"`},
+		`4C1RKT2QZ0001: from=<a@b>, size=812, nrcpt=1 (queued), client=mx.d[192.0.2.7], helo=<mx.d>, proto=ESMTPSA, tls=TLSv1.3/TLS_AES_128_GCM_SHA256, login=<joe>, why=login`,
+		`"event":"queued","id":"4C1RKT2QZ0001","from":"a@b","size":812,"nrcpt":1,"client":"mx.d[192.0.2.7]","helo":"mx.d","proto":"ESMTPSA","tls":"TLSv1.3/TLS_AES_128_GCM_SHA256","login":"joe","why":"login"`},
 	{"received from a user of this machine", func(l *Logger) { l.Received(id, "", 812, 1, 1000, Arrival{Proto: "ESMTP"}) },
 		"4C1RKT2QZ0001: from=<>, size=812, nrcpt=1 (queued), uid=1000, proto=ESMTP",
 		`"event":"queued","id":"4C1RKT2QZ0001","from":"","size":812,"nrcpt":1,"uid":1000,"proto":"ESMTP"`},
@@ -146,10 +146,10 @@ var golden = []struct {
 		"NOQUEUE: client=unknown[192.0.2.7], mechanism=PLAIN, login=<joe>, login failed (535 5.7.8 login failed)",
 		`"event":"login_failed","client":"unknown[192.0.2.7]","mechanism":"PLAIN","login":"joe","text":"535 5.7.8 login failed"`},
 	{"session", func(l *Logger) {
-		l.Session("unknown[192.0.2.7]", "x", "ESMTPS", "TLS 1.2/X", SessionCount{5, 1, 2, 3}, 1200*time.Millisecond, "quit")
+		l.Session("unknown[192.0.2.7]", "x", "ESMTPS", "TLSv1.2/X", SessionCount{5, 1, 2, 3}, 1200*time.Millisecond, "quit")
 	},
-		`NOQUEUE: client=unknown[192.0.2.7], helo=<x>, proto=ESMTPS, tls=TLS\x201.2/X, commands=5, messages=1, rcpts=2, refused=3, delay=1.2, session ended (quit)`,
-		`"event":"session","client":"unknown[192.0.2.7]","helo":"x","proto":"ESMTPS","tls":"TLS 1.2/X","commands":5,"messages":1,"rcpts":2,"refused":3,"delay":1.2,"text":"quit"`},
+		`NOQUEUE: client=unknown[192.0.2.7], helo=<x>, proto=ESMTPS, tls=TLSv1.2/X, commands=5, messages=1, rcpts=2, refused=3, delay=1.2, session ended (quit)`,
+		`"event":"session","client":"unknown[192.0.2.7]","helo":"x","proto":"ESMTPS","tls":"TLSv1.2/X","commands":5,"messages":1,"rcpts":2,"refused":3,"delay":1.2,"text":"quit"`},
 	{"server", func(l *Logger) { l.Server(ServerNotReloaded, "postrider.toml:3: unknown key") },
 		"NOQUEUE: state=not-reloaded (postrider.toml:3: unknown key)",
 		`"event":"server","state":"not-reloaded","text":"postrider.toml:3: unknown key"`},
