@@ -130,11 +130,11 @@ func (t *Table) mailbox(tag tag, a address.Address, anywhere bool) Rule {
 	if a.Domain() != "" {
 		at = strings.LastIndexByte(key, '@')
 	}
-	if plus := strings.IndexByte(key[:at], '+'); plus > 0 && key[0] != '"' { // a quoted localpart has no detail
+	if base, ok := withoutDetail(a); ok {
 		if r := t.user(tag, key, at, anywhere); r != nil {
 			return *r
 		}
-		key, at = key[:plus]+key[at:], plus
+		key, at = base+key[at:], len(base)
 	}
 	if r := t.user(tag, key, at, anywhere); r != nil {
 		return *r
@@ -146,6 +146,17 @@ func (t *Table) mailbox(tag tag, a address.Address, anywhere bool) Rule {
 		return t.network(tag, ip)
 	}
 	return t.domain(tag, key[at+1:])
+}
+
+// withoutDetail is the localpart as keys have it without its +detail. Quotes keep no detail from being one, since mail for
+// "user+ x" gets to user as well.
+func withoutDetail(a address.Address) (string, bool) {
+	base, _, ok := strings.Cut(a.Unquoted(), "+")
+	if !ok || base == "" {
+		return "", false
+	}
+	user, err := address.Parse(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(base) + `"`) // quoted no more than it must be
+	return strings.ToLower(user.Local()), err == nil
 }
 
 // user looks up a whole address and then its localpart, which is at long.

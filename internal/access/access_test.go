@@ -37,6 +37,8 @@ To:old@                    ERROR:5.1.1:550 gone away
 To:[192.0.2.1]             RELAY
 To:bücher.example          DISCARD
 To:"a@b"@example.org       REJECT
+To:"dot."@example.org      REJECT
+To:"back\\"@example.org    REJECT
 both.example               REJECT
 To:both.example            OK
 `
@@ -127,7 +129,13 @@ func TestSenderAndRecipient(t *testing.T) {
 		{"the A-labels of a domain", "remote", "x@xn--bcher-kva.example", "DISCARD by To:bücher.example"},
 		{"its U-labels", "remote", "x@Bücher.example", "DISCARD by To:bücher.example"},
 		{"a quoted localpart", "remote", `"a@b"@example.org`, `REJECT by To:"a@b"@example.org`},
-		{"a quoted plus is no detail", "from", `"spammer+ x"@aol.example`, ""},
+		{"a quoted detail", "from", `"spammer+ x"@aol.example`, "REJECT by From:spammer@aol.example"},
+		{"a quoted detail of a recipient", "local", `"Old+ x"@ours.example`, "550 5.1.1 gone away by To:old@"},
+		{"quotes that need not be", "from", `"spammer+x"@aol.example`, "REJECT by From:spammer@aol.example"},
+		{"a user in quotes with detail", "remote", `"a@b+\"x"@example.org`, `REJECT by To:"a@b"@example.org`},
+		{"a dot before the detail", "remote", `dot.+x@example.org`, `REJECT by To:"dot."@example.org`},
+		{"a backslash before the detail", "remote", `"back\\+x"@example.org`, `REJECT by To:"back\\"@example.org`},
+		{"nothing but detail", "from", `"+spammer"@aol.example`, ""},
 	} {
 		a, err := address.Parse(c.addr)
 		if err != nil {
