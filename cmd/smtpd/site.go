@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"os/user"
 	"strconv"
-	"strings"
 
 	"postrider/internal/auth"
 	"postrider/internal/config"
@@ -110,33 +108,13 @@ func newServer(conf config.Config, pol smtpd.Policy) (*smtpd.Server, error) {
 		User:       userByID,
 	}
 	var err error
-	if s.XClient, err = prefixes(conf.Smtpd.XClient); err != nil {
+	if s.XClient, err = config.Prefixes(conf.Smtpd.XClient); err != nil {
 		return nil, status.Fail("smtpd", status.ExitConfig, "smtpd.xclient", err)
 	}
-	if s.Proxies, err = prefixes(conf.Smtpd.ProxyNetworks); err != nil {
+	if s.Proxies, err = config.Prefixes(conf.Smtpd.ProxyNetworks); err != nil {
 		return nil, status.Fail("smtpd", status.ExitConfig, "smtpd.proxies", err)
 	}
 	return s, nil
-}
-
-// prefixes reads networks and addresses.
-func prefixes(list []string) (networks []netip.Prefix, err error) {
-	for _, s := range list {
-		if !strings.Contains(s, "/") {
-			a, err := netip.ParseAddr(s)
-			if err != nil {
-				return nil, err
-			}
-			networks = append(networks, netip.PrefixFrom(a, a.BitLen()))
-			continue
-		}
-		n, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, err
-		}
-		networks = append(networks, n.Masked())
-	}
-	return networks, nil
 }
 
 // userByID is what the system knows of a user of this machine.

@@ -136,18 +136,6 @@ func TestOwnSpool(t *testing.T) {
 	}
 }
 
-func TestPrefixes(t *testing.T) {
-	got, err := prefixes([]string{"192.0.2.1", "10.1.2.3/8", "2001:db8::/32"})
-	if err != nil || len(got) != 3 || got[0].String() != "192.0.2.1/32" || got[1].String() != "10.0.0.0/8" {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, bad := range []string{"x", "10.0.0.0/33"} {
-		if _, err := prefixes([]string{bad}); err == nil {
-			t.Errorf("%s is a network", bad)
-		}
-	}
-}
-
 func TestDNSLists(t *testing.T) {
 	zone := dns.Zone(`
 		2.0.0.127.good.example. A 127.0.0.2

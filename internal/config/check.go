@@ -229,16 +229,6 @@ func validDomain(s string) bool {
 	return err == nil
 }
 
-func isNetwork(s string) string {
-	if _, err := netip.ParsePrefix(s); err == nil {
-		return ""
-	}
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return ""
-	}
-	return `must be an address or a network such as "192.0.2.0/24"`
-}
-
 func isMailbox(s string) string {
 	kind, where, _ := strings.Cut(s, ":")
 	expanded := strings.ReplaceAll(strings.ReplaceAll(where, "{user}", "u"), "{home}", "/h")

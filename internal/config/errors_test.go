@@ -78,6 +78,7 @@ func TestErrors(t *testing.T) {
 		{"spool = \"/a\\nb\"", `:1: spool = "/a\x0Ab": must be an absolute path`},
 		{"log = 'file'", `:1: log = "file": must be "syslog", "stderr", "json", "/path" or "json:/path"`},
 		{"[relay]\nnetworks = ['192.0.2.0/33']", `:2: relay.networks = "192.0.2.0/33": must be an address or a network`},
+		{"[relay]\nnetworks = ['::ffff:10.0.0.0/8']", `:2: relay.networks = "::ffff:10.0.0.0/8": must have a length of 96 or more, or be written as IPv4`},
 		{"[local]\nmailbox = 'mh:/x'", `:2: local.mailbox = "mh:/x": must be "mbox:/path"`},
 		{"[local]\nmailbox = 'mbox:mail/{user}'", `:2: local.mailbox = "mbox:mail/{user}": must be`},
 		{"[local]\nmailbox = 'mbox:/mail/{name}'", `:2: local.mailbox = "mbox:/mail/{name}": must be`},

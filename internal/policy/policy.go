@@ -142,7 +142,7 @@ func New(conf config.Config, o Options) (*Policy, error) {
 
 // settings reads what the configuration holds in text.
 func (p *Policy) settings() (err error) {
-	if p.networks, err = prefixes(p.conf.Relay.Networks); err != nil {
+	if p.networks, err = config.Prefixes(p.conf.Relay.Networks); err != nil {
 		return fmt.Errorf("relay.networks: %w", err)
 	}
 	p.hostname, _ = address.ASCIIDomain(p.conf.Hostname)
@@ -181,26 +181,6 @@ func (p *Policy) report(what string, err error) {
 		p.reports.put(what, struct{}{}, time.Minute)
 		p.o.Report(fmt.Errorf("%s: %w", what, err))
 	}
-}
-
-// prefixes reads networks; an address alone is a network of one.
-func prefixes(list []string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, s := range list {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			a, err := netip.ParseAddr(s)
-			if err != nil {
-				return nil, err
-			}
-			p = netip.PrefixFrom(a, a.BitLen())
-		}
-		if p.Addr().Is4In6() {
-			p = netip.PrefixFrom(p.Addr().Unmap(), max(p.Bits()-96, 0))
-		}
-		out = append(out, p.Masked())
-	}
-	return out, nil
 }
 
 func contains(list []netip.Prefix, a netip.Addr) bool {
