@@ -21,9 +21,12 @@ const (
 	maxIterations = 5_000_000
 )
 
+// saltBytes is how long our salts are.
+const saltBytes = 16
+
 // newKeys makes the keys of a password.
 func newKeys(password string) (keys, error) {
-	salt := make([]byte, 16)
+	salt := make([]byte, saltBytes)
 	rand.Read(salt)
 	return deriveKeys(password, scram.KeyFactors{Salt: string(salt), Iters: ourIterations})
 }

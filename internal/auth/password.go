@@ -86,7 +86,7 @@ func (a *Authenticator) check(ctx context.Context, name, password string) (*acco
 	if account, ok := users.recent.get(name, password, a.now()); ok {
 		return account, nil
 	}
-	against := users.usual
+	against := users.common
 	if known {
 		against = account.password
 	}

@@ -165,7 +165,7 @@ func TestAUserWhoDoesNotExistIsHashedLikeOthers(t *testing.T) {
 		{"nobody has a password", []string{"alice:*"}, absent.cost()},
 	} {
 		a := withUsers(t, c.file...)
-		if got := a.file.current().usual.cost(); got != c.want {
+		if got := a.file.current().common.cost(); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}

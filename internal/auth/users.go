@@ -2,8 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,10 +18,10 @@ const (
 // users is one version of the file of users. It is not changed, but for what it remembers of successes.
 type users struct {
 	byName map[string]*account
-	usual  hash   // of the kind that most have; it is computed for who does not exist
-	scram  bool   // whoever has a password has keys
-	iters  int    // as many as most keys have
-	key    []byte // makes the salts of those who do not exist
+	common hash // of the kind that most have; it is computed for who does not exist
+	scram  bool // whoever has a password has keys
+	usual  factors
+	seeds  []seed // make the salts of those who do not exist
 	recent *memory[*account]
 }
 
@@ -31,6 +29,7 @@ type users struct {
 type account struct {
 	name     string
 	password hash // nil: there is none
+	seed     seed // nil: the password makes none
 	keys     *keys
 	locked   bool // may not log in, whoever says who it is
 	line     int
@@ -54,9 +53,7 @@ func parseUsers(path string, text []byte) (*users, error) {
 		if a == nil {
 			continue
 		}
-		if a.line = n; u.key == nil {
-			u.key = saltKey(line)
-		}
+		a.line = n
 		u.byName[a.name] = a
 	}
 	u.summarize()
@@ -85,6 +82,7 @@ func parseAccount(line string) (*account, error) {
 	if a.password, err = parseHash(f[1]); err != nil {
 		return nil, fmt.Errorf("user %q: %w", name, err)
 	}
+	a.seed = seedOf(a.password, f[1])
 	if k, ok := a.password.(keys); ok {
 		a.keys = &k
 	}
@@ -101,48 +99,32 @@ func parseAccount(line string) (*account, error) {
 
 // summarize finds out what is to be known of all.
 func (u *users) summarize() {
-	costs, iters := map[string]int{}, map[int]int{}
-	others := false
-	u.usual, u.iters = absent, ourIterations
+	costs := map[string]int{}
+	keyed, others := false, false
+	u.common = absent
 	for _, a := range u.byName {
 		if a.password == nil {
 			continue
 		}
 		cost := a.password.cost()
-		if costs[cost]++; costs[cost] > costs[u.usual.cost()] {
-			u.usual = a.password
+		if costs[cost]++; costs[cost] > costs[u.common.cost()] {
+			u.common = a.password
 		}
-		if a.keys == nil {
-			others = true
-		} else if iters[a.keys.Iters]++; iters[a.keys.Iters] > iters[u.iters] {
-			u.iters = a.keys.Iters
-		}
+		keyed, others = keyed || a.keys != nil, others || a.keys == nil
 	}
-	u.scram = len(iters) > 0 && !others
+	u.scram = keyed && !others
+	u.usual, u.seeds = usualFactors(u.byName), sow(u.byName)
 }
 
 // absent is a hash of no password: nothing is known whose sum is zero.
 var absent = argonHash{id: true, memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, 16), sum: make([]byte, 32)}
 
-// saltKey makes the key for the salts of those who do not exist, of a line that is as secret as they should be. It is
-// the same in all processes that read the file, and changes seldom: who compares salts learns nothing.
-func saltKey(line []byte) []byte {
-	sum := sha256.Sum256(append([]byte("salts of nobody\x00"), line...))
-	return sum[:]
-}
-
 // credentials are the keys of a user. The account is nil when there are none, and then they are keys that nobody has.
+// Those are made in any case, for the time that it takes.
 func (u *users) credentials(name string) (c scram.StoredCredentials, a *account) {
+	c = u.nobody(name)
 	if a := u.byName[name]; a != nil && a.password != nil && a.keys != nil {
 		return scram.StoredCredentials(*a.keys), a
 	}
-	digest := func(what string) []byte {
-		mac := hmac.New(sha256.New, u.key)
-		mac.Write([]byte(what + name))
-		return mac.Sum(nil)
-	}
-	return scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Salt: string(digest("salt ")[:16]), Iters: u.iters},
-		StoredKey:  digest("stored "), ServerKey: digest("server "),
-	}, nil
+	return c, nil
 }
