@@ -30,7 +30,7 @@
 //
 // Values:
 //
-//	OK                    accepted, whatever other rules say; nothing is relayed for it
+//	OK                    accepted, whatever but another line speaks against it; nothing is relayed for it
 //	RELAY                 OK, and relayed for
 //	REJECT                refused
 //	DISCARD               taken and thrown away

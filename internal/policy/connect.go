@@ -104,10 +104,13 @@ func (p *Policy) connectRule(c *smtpd.Client, s *session, addr netip.Addr, f fac
 		if s.grant == "" {
 			s.grant = why
 		}
+		s.pass = true
 	case access.OK:
+		s.pass = true
 	case access.Discard:
 		return smtpd.Verdict{Discard: true, Reason: why}
 	case access.Reject:
+		c.Trusted = false
 		return s.reject(r, why)
 	default:
 		s.found = p.against(c, addr, f)
@@ -130,7 +133,7 @@ func (s *session) reject(r access.Rule, why string) smtpd.Verdict {
 	case r.Status.Reply() == 421 || r.Status.Reply() == 554:
 		return smtpd.Verdict{Status: r.Status, Close: true, Reason: why}
 	}
-	s.found, s.grant = &refusal{r.Status, why}, ""
+	s.found, s.grant = &refusal{r.Status, why, true}, ""
 	return smtpd.Verdict{}
 }
 
@@ -173,11 +176,11 @@ func (f facts) reverse(rule string) *refusal {
 	case rule == "any" || rule == "" || f.names == matched || rule == "some" && f.names == unmatched:
 		return nil
 	case f.names == nameUnknown:
-		return &refusal{status.New(op, 450, status.Code{4, 7, 25}, "the name of your address cannot be looked up just now", nil), "reverse_name"}
+		return &refusal{status: status.New(op, 450, status.Code{4, 7, 25}, "the name of your address cannot be looked up just now", nil), why: "reverse_name"}
 	case f.names == nameless:
-		return &refusal{status.New(op, 550, status.Code{5, 7, 25}, "your address has no name in DNS", nil), "reverse_name"}
+		return &refusal{status: status.New(op, 550, status.Code{5, 7, 25}, "your address has no name in DNS", nil), why: "reverse_name"}
 	}
-	return &refusal{status.New(op, 550, status.Code{5, 7, 25}, "the name of your address does not lead back to it", nil), "reverse_name"}
+	return &refusal{status: status.New(op, 550, status.Code{5, 7, 25}, "the name of your address does not lead back to it", nil), why: "reverse_name"}
 }
 
 // factsTime is how long facts are good for.

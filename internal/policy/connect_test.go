@@ -51,6 +51,8 @@ Connect:192.0.2.23   DISCARD
 Connect:192.0.2.24   QUARANTINE:suspicious
 Connect:192.0.2.25   554 no mail here
 Connect:10.1.0.66    REJECT
+Connect:10.1.0.67    550 go away
+Connect:10.1.0.68    421 later
 Connect:10.2         RELAY
 Connect:bad.example  REJECT
 `)
@@ -69,7 +71,9 @@ Connect:bad.example  REJECT
 		{"554 does not wait", "192.0.2.25", "554 5.7.1 no mail here, close, why: access(Connect:192.0.2.25)"},
 		{"DISCARD", "192.0.2.23", "ok, discard, why: access(Connect:192.0.2.23)"},
 		{"QUARANTINE", "192.0.2.24", "ok, hold: suspicious, why: access(Connect:192.0.2.24)"},
-		{"REJECT of a friend", "10.1.0.66", "554 5.7.1 access denied, close, why: access(Connect:10.1.0.66), trusted"},
+		{"REJECT of a friend", "10.1.0.66", "554 5.7.1 access denied, close, why: access(Connect:10.1.0.66)"},
+		{"ERROR of a friend", "10.1.0.67", "ok, then 550 5.7.1 go away, why: access(Connect:10.1.0.67)"},
+		{"421 of a friend", "10.1.0.68", "421 4.7.1 later, close, why: access(Connect:10.1.0.68)"},
 		{"RELAY", "10.2.0.1", "ok, trusted"},
 	} {
 		if got := r.connect(c.addr); got != c.want {

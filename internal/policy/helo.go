@@ -21,7 +21,9 @@ type heloCheck struct {
 // Helo implements smtpd.Policy. A stranger that calls itself as we are called lies; what else may be wrong with its name
 // is looked at when it names a recipient.
 func (p *Policy) Helo(_ context.Context, c *smtpd.Client) smtpd.Verdict {
-	if p.conf.Smtpd.Helo == "any" || c.Mode != smtpd.MTA || p.friendly(c) || p.own.has(plain(c.Addr)) {
+	s, _ := c.State.(*session)
+	switch {
+	case p.conf.Smtpd.Helo == "any", c.Mode != smtpd.MTA, p.friendly(c), s != nil && s.pass, p.own.has(plain(c.Addr)):
 		return smtpd.Verdict{}
 	}
 	ip, literal := heloLiteral(c.Helo)
@@ -60,7 +62,7 @@ func (p *Policy) checkHelo(ctx context.Context, helo string) *refusal {
 	name, err := address.ASCIIDomain(helo)
 	if err != nil || !strings.Contains(name, ".") {
 		text := status.Clean(helo, 100) + ": HELO and EHLO need the full name of your host"
-		return &refusal{status.New(op, 550, status.Code{5, 5, 2}, text, nil), "helo"}
+		return &refusal{status: status.New(op, 550, status.Code{5, 5, 2}, text, nil), why: "helo"}
 	}
 	if p.conf.Smtpd.Helo != "known" {
 		return nil
@@ -75,7 +77,7 @@ func (p *Policy) checkHelo(ctx context.Context, helo string) *refusal {
 	case err == nil:
 		return nil
 	case errors.Is(err, dns.ErrNotFound):
-		return &refusal{status.New(op, 550, status.Code{5, 7, 1}, name+": DNS does not know the name of your host", nil), "helo"}
+		return &refusal{status: status.New(op, 550, status.Code{5, 7, 1}, name+": DNS does not know the name of your host", nil), why: "helo"}
 	}
-	return &refusal{status.New(op, 450, status.Code{4, 4, 3}, name+": the name of your host cannot be looked up just now", nil), "helo"}
+	return &refusal{status: status.New(op, 450, status.Code{4, 4, 3}, name+": the name of your host cannot be looked up just now", nil), why: "helo"}
 }

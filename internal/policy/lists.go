@@ -164,5 +164,5 @@ func (p *Policy) listedBy(ctx context.Context, addr netip.Addr, zone, why string
 	if list, err := p.o.Resolver.TXT(ctx, listName(addr, zone)); err == nil && len(list) > 0 {
 		text += ": " + status.Clean(list[0], 200)
 	}
-	return &refusal{status.New("policy.dnslist", 554, status.Code{5, 7, 1}, text, nil), "dns_lists(" + why + ")"}
+	return &refusal{status: status.New("policy.dnslist", 554, status.Code{5, 7, 1}, text, nil), why: "dns_lists(" + why + ")"}
 }

@@ -97,6 +97,7 @@ var _ smtpd.Policy = (*Policy)(nil)
 type session struct {
 	client *client // its counts; nil for a user of this machine
 	grant  string  // why the client may relay; "" when it may not, unless it logs in
+	pass   bool    // the access table accepts the client, whatever its address and HELO are like
 	found  *refusal
 	helo   heloCheck
 }
@@ -105,6 +106,7 @@ type session struct {
 type refusal struct {
 	status *status.Status
 	why    string
+	table  bool // by the access table
 }
 
 func (r *refusal) verdict() smtpd.Verdict { return smtpd.Verdict{Status: r.status, Reason: r.why} }
@@ -137,7 +139,10 @@ func New(conf config.Config, o Options) (*Policy, error) {
 	if err := p.settings(); err != nil {
 		return nil, err
 	}
-	return p, p.tables()
+	if err := p.tables(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // settings reads what the configuration holds in text.

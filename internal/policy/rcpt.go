@@ -35,7 +35,7 @@ func (p *Policy) Rcpt(ctx context.Context, c *smtpd.Client, t *smtpd.Transaction
 		return v
 	}
 	if grant == "" && !(master && local) {
-		if r := p.strangerRefusal(ctx, c, s); r != nil {
+		if r := p.strangerRefusal(ctx, c, s, rule); r != nil {
 			return r.verdict()
 		}
 	}
@@ -55,10 +55,15 @@ func (p *Policy) Rcpt(ctx context.Context, c *smtpd.Client, t *smtpd.Transaction
 	return v
 }
 
-// strangerRefusal is what speaks against a stranger, nil when nothing does.
-func (p *Policy) strangerRefusal(ctx context.Context, c *smtpd.Client, s *session) *refusal {
-	if s.found != nil {
+// strangerRefusal is what speaks against a stranger, nil when nothing does. OK for the client or the recipient overrules
+// all but what the access table itself has against the client.
+func (p *Policy) strangerRefusal(ctx context.Context, c *smtpd.Client, s *session, rule access.Rule) *refusal {
+	pass := s.pass || rule.Action == access.OK || rule.Action == access.Relay
+	switch {
+	case s.found != nil && (s.found.table || !pass):
 		return s.found
+	case pass:
+		return nil
 	}
 	return p.heloRefusal(ctx, c, s)
 }

@@ -112,6 +112,19 @@ func TestFriendsRelay(t *testing.T) {
 	}
 }
 
+// IPv4 in IPv6 has 96 bits before it begins: a length of 8 must not become one of 0.
+func TestNoNetworkIsLargerThanItIsWritten(t *testing.T) {
+	conf := build(t, "").conf
+	conf.Relay.Networks = []string{"::ffff:10.0.0.0/8"}
+	if p, err := New(conf, Options{}); err == nil || p != nil || !strings.Contains(err.Error(), "relay.networks") {
+		t.Errorf("%v, %v", p, err)
+	}
+	r := build(t, "", func(_ *rig, c *config.Config, _ *Options) { c.Relay.Networks = []string{"::ffff:10.0.0.0/104"} })
+	if !r.client("10.9.9.9").Trusted || r.client("11.9.9.9").Trusted || r.client("2001:db8::5").Trusted {
+		t.Error("a network of IPv4 in IPv6 is not what it says")
+	}
+}
+
 func TestRecipientsOfOurs(t *testing.T) {
 	r := build(t, `
 To:old@                     ERROR:5.1.1:550 gone
@@ -146,6 +159,43 @@ To:alice@ours.example       OK
 		{"the null address", stranger, "<>", "553 5.1.3 <>: the null address is no recipient"},
 	} {
 		if got := r.rcpt(c.client, c.rcpt); got != c.want {
+			t.Errorf("%s: %s\n got %s\nwant %s", c.name, c.rcpt, got, c.want)
+		}
+	}
+}
+
+func TestOKOverrulesWhatSpeaksAgainstAStranger(t *testing.T) {
+	r := build(t, `
+Connect:192.0.2.10     OK
+Connect:192.0.2.11     RELAY
+Connect:192.0.2.21     550 go away
+To:alice@ours.example  OK
+To:backup.example      RELAY
+To:closed.example      REJECT
+`, lists(1, "bl.example"), reverse("match"))
+	const lie = "mx.ours.example"
+	const relaying = "550 5.7.1 <user@victim.example>: relaying denied, why: relay"
+	for _, c := range []struct{ name, addr, helo, rcpt, want string }{
+		{"OK of a client that is listed", "192.0.2.10", "mail.good.example", "<bob@ours.example>", "ok, why: local"},
+		{"and says HELO badly", "192.0.2.10", "desk", "<bob@ours.example>", "ok, why: local"},
+		{"or as we are called", "192.0.2.10", lie, "<bob@ours.example>", "ok, why: local"},
+		{"does not relay", "192.0.2.10", "desk", "<user@victim.example>", relaying},
+		{"RELAY of one", "192.0.2.11", lie, "<user@victim.example>", "ok, why: access(Connect:192.0.2.11)"},
+		{"no OK", "192.0.2.77", "mail.good.example", "<bob@ours.example>", "550 5.7.25 your address has no name in DNS, why: reverse_name"},
+		{"OK of a recipient", "192.0.2.77", "desk", "<alice@ours.example>", "ok, why: local"},
+		{"with detail", "192.0.2.77", "desk", "<alice+x@ours.example>", "ok, why: local"},
+		{"is for no other", "192.0.2.5", "desk", "<bob@ours.example>", "550 5.5.2 desk: HELO and EHLO need the full name of your host, why: helo"},
+		{"RELAY of a recipient", "192.0.2.77", "desk", "<user@backup.example>", "ok, why: access(To:backup.example)"},
+		{"neither overrules the table", "192.0.2.21", "desk", "<alice@ours.example>", "550 5.7.1 go away, why: access(Connect:192.0.2.21)"},
+		{"nor the other way round", "192.0.2.10", "desk", "<user@closed.example>",
+			"550 5.2.1 <user@closed.example>: no mail is taken for this recipient, why: access(To:closed.example)"},
+	} {
+		client := r.client(c.addr, helo(c.helo))
+		got := told(r.Helo(context.Background(), client))
+		if got == "ok" {
+			got = r.rcpt(client, c.rcpt)
+		}
+		if got != c.want {
 			t.Errorf("%s: %s\n got %s\nwant %s", c.name, c.rcpt, got, c.want)
 		}
 	}
