@@ -17,18 +17,20 @@ type File[T any] struct {
 	path  string
 	parse func(name string, text []byte) (T, error)
 	o     FileOptions
+	slurp func(path string, max int) ([]byte, error)
 
 	value atomic.Pointer[T]
 	next  atomic.Int64 // when to look at the file again, in nanoseconds
 
 	mu   sync.Mutex  // held by who looks
 	seen os.FileInfo // of the file as it was read last, for good or ill; nil: it was missing
+	had  bool        // there was a table in the file: when it is missing now, something is wrong
 }
 
 // FileOptions are how a File is kept.
 type FileOptions struct {
-	Missing bool             // the file need not exist: then it is empty
-	Report  func(error)      // told, once, when a changed file cannot be read or parsed; the old table stays. May be nil
+	Missing bool             // the file need not exist at first: until it does it is empty
+	Report  func(error)      // told, once, when the file changed and has no table now; the old one stays. May be nil
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -37,16 +39,20 @@ func OpenFile[T any](path string, parse func(name string, text []byte) (T, error
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &File[T]{path: path, parse: parse, o: o}
-	_, err := f.load(true)
-	for tries := 0; errors.Is(err, errUnsteady) && tries < 5; tries++ {
-		_, err = f.load(true)
-	}
-	if err != nil {
+	f := &File[T]{path: path, parse: parse, o: o, slurp: fsys.ReadFile}
+	if err := f.open(); err != nil {
 		return nil, err
 	}
 	f.rest()
 	return f, nil
+}
+
+func (f *File[T]) open() error {
+	_, err := f.load(true)
+	for tries := 0; errors.Is(err, errUnsteady) && tries < 5; tries++ {
+		_, err = f.load(true)
+	}
+	return err
 }
 
 // Get is the table as the file has it: not longer than a second after the file has changed, unless it is broken.
@@ -92,6 +98,7 @@ func (f *File[T]) load(always bool) (changed bool, err error) {
 		return true, err
 	}
 	f.value.Store(&v)
+	f.had = f.had || before != nil
 	return true, nil
 }
 
@@ -100,7 +107,7 @@ func (f *File[T]) read(info os.FileInfo) ([]byte, os.FileInfo, error) {
 	if info == nil {
 		return nil, nil, nil
 	}
-	text, err := fsys.ReadFile(f.path, maxFile+1)
+	text, err := f.slurp(f.path, maxFile+1)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +118,7 @@ func (f *File[T]) read(info os.FileInfo) ([]byte, os.FileInfo, error) {
 // stat looks at the file; nil when it is missing and may be.
 func (f *File[T]) stat() (os.FileInfo, error) {
 	info, err := os.Stat(f.path)
-	if f.o.Missing && errors.Is(err, fs.ErrNotExist) {
+	if f.o.Missing && !f.had && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return info, err

@@ -72,13 +72,56 @@ func TestAChangedFileIsReadAgain(t *testing.T) {
 	if got := w.later(); got != "six" {
 		t.Errorf("after another change: %s", got)
 	}
+	if len(w.reports) > 0 {
+		t.Errorf("%q", w.reports)
+	}
+}
+
+func TestAFileThatVanishesLeavesTheOldTable(t *testing.T) {
+	w := watch(t, true, "")
+	w.write(t, "one")
+	if got := w.later(); got != "one" {
+		t.Errorf("one that was missing at first: %q", got)
+	}
 	os.Remove(w.path)
-	if got := w.later(); got != "" {
-		t.Errorf("after the file's end: %s", got)
+	for range 3 {
+		if got := w.later(); got != "one" {
+			t.Errorf("after the file's end: %q", got)
+		}
+	}
+	if got := fmt.Sprintf("%q", w.reports); got != `["cannot read table: stat table: no such file or directory"]` {
+		t.Errorf("reported: %s", got)
 	}
 	w.write(t, "new")
-	if got := w.later(); got != "new" || len(w.reports) > 0 {
-		t.Errorf("after its return: %s, %v", got, w.reports)
+	if got := w.later(); got != "new" || len(w.reports) != 1 {
+		t.Errorf("after its return: %s, %q", got, w.reports)
+	}
+}
+
+func TestHalfAFileIsNoTable(t *testing.T) {
+	w := watch(t, true, "one")
+	slurp, n := w.slurp, 0
+	w.slurp = func(path string, max int) ([]byte, error) { // somebody writes while it is read
+		b, err := slurp(path, max)
+		n++
+		w.write(t, fmt.Sprint("two and", n))
+		return b, err
+	}
+	w.write(t, "two")
+	for range 3 {
+		if got := w.later(); got != "one" {
+			t.Errorf("while it changes: %s", got)
+		}
+	}
+	if err := w.open(); !errors.Is(err, errUnsteady) {
+		t.Errorf("at the start: %v", err)
+	}
+	if n != 3+6 {
+		t.Errorf("read %d times", n)
+	}
+	w.slurp = slurp
+	if got := w.later(); got != "two and9" || len(w.reports) > 0 {
+		t.Errorf("when it is done: %s, %q", got, w.reports)
 	}
 }
 
