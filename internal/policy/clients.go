@@ -124,6 +124,33 @@ func (t *clients) counted(c *client, what counter) int {
 	return w.sum(t.now(), spans[what])
 }
 
+// reserve counts once more what c does, unless that would be more than most. The slot is for release.
+func (t *clients) reserve(c *client, what counter, most int) (slot int64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := &c.counts[what]
+	w.turn(t.now(), spans[what])
+	if w.sum(t.now(), spans[what]) >= most {
+		return 0, false
+	}
+	w.cur++
+	return w.slot, true
+}
+
+// release takes back what was reserved in a slot.
+func (t *clients) release(c *client, what counter, slot int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := &c.counts[what]
+	w.turn(t.now(), spans[what])
+	switch {
+	case slot == w.slot && w.cur > 0:
+		w.cur--
+	case slot == w.slot-1 && w.prev > 0:
+		w.prev--
+	}
+}
+
 // window counts what happens within a span that ends now: what happened in this span of the clock, and so much of the
 // one before as is not over yet, as if it had been even.
 type window struct {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,40 +298,113 @@ func TestCountsOutliveAConfiguration(t *testing.T) {
 	}
 }
 
-func TestLogin(t *testing.T) {
-	r := build(t, "", func(_ *rig, c *config.Config, _ *Options) { c.Smtpd.ClientAuthFailures = 2 })
-	const away = "421 4.7.0 too many failed logins from your host, try again later, close, why: client_auth_failures"
-	try := func(c *smtpd.Client, tried bool, err error) string {
-		return told(r.Login(context.Background(), c, tried, err))
+// attempts plays logins to a policy that allows two failures.
+type attempts struct{ *rig }
+
+const loginsAway = "421 4.7.0 too many failed logins from your host, try again later, close, why: client_auth_failures"
+
+func twoFailures(t *testing.T) attempts {
+	return attempts{build(t, "", func(_ *rig, c *config.Config, _ *Options) { c.Smtpd.ClientAuthFailures = 2 })}
+}
+
+func (a attempts) begin(c *smtpd.Client) string {
+	return told(a.Login(context.Background(), c, false, nil))
+}
+func (a attempts) end(c *smtpd.Client, err error) string {
+	return told(a.Login(context.Background(), c, true, err))
+}
+
+// try is a whole attempt.
+func (a attempts) try(c *smtpd.Client, err error) string {
+	if s := a.begin(c); s != "ok" {
+		return "at once: " + s
 	}
-	c := r.client("192.0.2.77")
-	fault := status.New("auth", 454, status.Code{4, 7, 0}, "later", nil)
+	return a.end(c, err)
+}
+
+func TestFailedLoginsAreLimited(t *testing.T) {
+	a := twoFailures(t)
+	c := a.client("192.0.2.77")
+	refused := func(reply int, code status.Code) error { return status.New("auth", reply, code, "no", nil) }
 	for i, step := range []struct {
-		tried bool
-		err   error
-		want  string
+		err  error
+		want string
 	}{
-		{false, nil, "ok"}, {true, fault, "ok"}, {true, fault, "ok"}, {true, denial, "ok"}, {true, nil, "ok"}, {false, nil, "ok"},
-		{true, denial, away}, {false, nil, away},
+		{refused(454, status.Code{4, 7, 0}), "ok"}, {refused(501, status.Code{5, 5, 2}), "ok"}, {refused(504, status.Code{5, 5, 4}), "ok"},
+		{refused(500, status.Code{5, 5, 6}), "ok"}, {refused(538, status.Code{5, 7, 11}), "ok"}, {context.Canceled, "ok"}, {nil, "ok"},
+		{denial, "ok"}, {refused(454, status.Code{4, 7, 0}), "ok"}, {nil, "ok"}, {denial, loginsAway}, {nil, "at once: " + loginsAway},
 	} {
-		if got := try(c, step.tried, step.err); got != step.want {
+		if got := a.try(c, step.err); got != step.want {
 			t.Errorf("step %d: %s, want %s", i, got, step.want)
 		}
 	}
-	if got := try(r.client("192.0.2.77"), false, nil); got != away {
+	if got := a.begin(a.client("192.0.2.77")); got != loginsAway {
 		t.Errorf("in another session: %s", got)
 	}
-	if got := try(r.client("192.0.2.78"), false, nil); got != "ok" {
+	if got := a.begin(a.client("192.0.2.78")); got != "ok" {
 		t.Errorf("another client: %s", got)
 	}
-	if got := try(r.client("10.1.0.1"), true, denial); got != "ok" {
-		t.Errorf("a friend: %s", got)
+	for _, friend := range []*smtpd.Client{a.client("10.1.0.1"), a.client("", uid(1))} {
+		for i := range 5 {
+			if got := a.try(friend, denial); got != "ok" {
+				t.Errorf("a friend's attempt %d: %s", i, got)
+			}
+		}
 	}
-	if got := try(r.client("", uid(1)), true, denial); got != "ok" {
-		t.Errorf("a user of this machine: %s", got)
-	}
-	r.clock = r.clock.Add(2 * time.Hour)
-	if got := try(r.client("192.0.2.77"), false, nil); got != "ok" {
+	a.clock = a.clock.Add(2 * time.Hour)
+	if got := a.begin(a.client("192.0.2.77")); got != "ok" {
 		t.Errorf("two hours later: %s", got)
+	}
+}
+
+func TestLoginsAtOnceAreLimited(t *testing.T) {
+	a := twoFailures(t)
+	one, two, three := a.client("192.0.2.77"), a.client("192.0.2.77"), a.client("192.0.2.77")
+	if got := []string{a.begin(one), a.begin(two), a.begin(three)}; got[0] != "ok" || got[1] != "ok" || got[2] != loginsAway {
+		t.Errorf("three attempts: %q", got)
+	}
+	if got := a.end(one, nil); got != "ok" {
+		t.Errorf("one succeeds: %s", got)
+	}
+	if got := a.begin(three); got != "ok" {
+		t.Errorf("another in its place: %s", got)
+	}
+	if got := a.begin(three); got != "ok" {
+		t.Errorf("the same once more: %s", got)
+	}
+	a.clock = a.clock.Add(time.Hour) // the window turns between
+	for _, c := range []*smtpd.Client{two, three} {
+		if got := a.end(c, nil); got != "ok" {
+			t.Errorf("the others succeed: %s", got)
+		}
+	}
+	if n := a.clients.counted(one.State.(*session).client, authFailures); n != 0 {
+		t.Errorf("%d failures are left of none", n)
+	}
+	if got := []string{a.end(one, denial), a.end(one, denial)}; got[0] != "ok" || got[1] != loginsAway {
+		t.Errorf("failures that nobody asked for: %q", got)
+	}
+}
+
+func TestOneClientGuessesSoOftenAndNoMore(t *testing.T) {
+	a := twoFailures(t)
+	fixed := a.clock
+	a.Policy.clients.now = func() time.Time { return fixed }
+	var all sync.WaitGroup
+	var guesses atomic.Int32
+	for range 20 {
+		c := a.client("192.0.2.77")
+		all.Go(func() {
+			for range 5 {
+				if a.begin(c) == "ok" {
+					guesses.Add(1)
+					a.end(c, denial)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := guesses.Load(); n != 2 {
+		t.Errorf("%d guesses", n)
 	}
 }

@@ -98,24 +98,59 @@ func (p *Policy) Data(context.Context, *smtpd.Client, *smtpd.Transaction) smtpd.
 	return smtpd.Verdict{}
 }
 
-// Login implements smtpd.Policy. Only refusals of the password count, not faults of ours or of the protocol.
+// Login implements smtpd.Policy. Each attempt counts as a failure from its beginning, or those that go on at once would
+// have no limit, until it is known to be none.
 func (p *Policy) Login(_ context.Context, c *smtpd.Client, tried bool, err error) smtpd.Verdict {
 	s, _ := c.State.(*session)
 	limit := p.conf.Smtpd.ClientAuthFailures
-	if s == nil {
+	switch {
+	case s == nil:
 		return unknownClient()
-	}
-	if s.client == nil || limit == 0 || c.Trusted {
+	case s.client == nil || limit == 0 || c.Trusted:
+		return smtpd.Verdict{}
+	case !tried:
+		if !s.attempt.begun {
+			s.attempt.slot, s.attempt.begun = p.clients.reserve(s.client, authFailures, limit)
+		}
+		if !s.attempt.begun {
+			return tooManyLogins()
+		}
 		return smtpd.Verdict{}
 	}
-	failures := 0
-	if st := status.From(err); tried && st != nil && st.Class() == status.Permanent {
-		failures = p.clients.count(s.client, authFailures)
-	} else if failures = p.clients.counted(s.client, authFailures); tried && err == nil {
-		return smtpd.Verdict{} // it knew the password after all
+	began := s.attempt
+	s.attempt = attempt{}
+	switch guess := isGuess(err); {
+	case began.begun && !guess:
+		p.clients.release(s.client, authFailures, began.slot)
+	case !began.begun && guess: // of which nobody has asked before
+		p.clients.count(s.client, authFailures)
 	}
-	if failures >= limit {
-		return goAway("too many failed logins from your host", "client_auth_failures")
+	if err != nil && p.clients.counted(s.client, authFailures) >= limit {
+		return tooManyLogins()
 	}
-	return smtpd.Verdict{}
+	return smtpd.Verdict{} // it knew the password after all
+}
+
+// attempt is a login that was begun and counted.
+type attempt struct {
+	begun bool
+	slot  int64 // of the window that it is counted in
+}
+
+// isGuess tells whether an attempt that ended so may have been one at a password: not when the server failed, nor when it
+// never came to a password.
+func isGuess(err error) bool {
+	if err == nil {
+		return false
+	}
+	st := status.From(err)
+	switch st.Reply() {
+	case 500, 501, 504, 538:
+		return false
+	}
+	return st.Class() != status.Temporary
+}
+
+func tooManyLogins() smtpd.Verdict {
+	return goAway("too many failed logins from your host", "client_auth_failures")
 }

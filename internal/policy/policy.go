@@ -100,6 +100,8 @@ type session struct {
 	pass   bool    // the access table accepts the client, whatever its address and HELO are like
 	found  *refusal
 	helo   heloCheck
+
+	attempt attempt // to log in, that goes on
 }
 
 // refusal is what a stranger will be refused for.
