@@ -81,6 +81,9 @@ func (p *program) action(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := work(cfg); err != nil {
+		return err
+	}
 	spool, err := queue.Open(cfg.Spool, queue.Options{})
 	if err != nil {
 		return err

@@ -44,12 +44,24 @@ func (p *program) open() {
 	if err == nil {
 		p.server.owner = int(st.Uid)
 	}
-	if err == nil && int(st.Uid) != os.Geteuid() || errors.Is(err, fs.ErrPermission) {
+	if err == nil && int(st.Uid) != os.Geteuid() || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) && p.others() {
 		return
 	}
-	if p.spool, p.closed = queue.Open(p.cfg.Spool, queue.Options{}); !errors.Is(p.closed, fs.ErrPermission) {
+	if p.spool, p.closed = queue.Open(p.cfg.Spool, queue.Options{}); errors.Is(p.closed, fs.ErrPermission) {
+		p.closed = nil // the server has more rights
+	} else {
 		p.server = nil
 	}
+}
+
+// others tells whether a spool that is still missing is to be another user's: in a system that has a mail user neither
+// we nor root make it.
+func (p *program) others() bool {
+	if p.cfg.User {
+		return false
+	}
+	uid, ok := uidOf(passwd, p.cfg.Smtpd.User)
+	return ok && uid != os.Geteuid()
 }
 
 // socket is where there may be a server; "" where the message can go to the spool alone. What names another spool, or
