@@ -132,7 +132,7 @@ func (p *program) listeners(open []opening) (list []smtpd.Listener, err error) {
 }
 
 func (s *service) settings(listeners []smtpd.Listener) smtpd.Settings {
-	return smtpd.Settings{Server: s.site.server, Sessions: s.affordable(s.site.conf.Smtpd.Sessions), Listeners: listeners}
+	return smtpd.Settings{Server: s.site.server, Sessions: s.affordable(s.site.conf.Smtpd.Sessions), PerUser: s.site.conf.Smtpd.ClientSessions, Listeners: listeners}
 }
 
 // descriptors is what a session needs at most: its connection, a draft, and somebody who is asked; and what the rest of

@@ -18,7 +18,8 @@ type Listener struct {
 // Settings are what a Daemon works by.
 type Settings struct {
 	Server    *Server
-	Sessions  int // at once
+	Sessions  int // at once; users of this machine may have three quarters of them
+	PerUser   int // at once of one user of this machine; root may have more
 	Listeners []Listener
 }
 
@@ -38,7 +39,9 @@ type Daemon struct {
 	mu     sync.Mutex
 	set    Settings
 	loops  map[net.Listener]struct{} // which run
-	conns  map[net.Conn]struct{}     // of sessions
+	conns  map[net.Conn]int          // of sessions, with the user of this machine; -1: none
+	users  map[int]int               // sessions of each of them
+	here   int                       // and of all
 	last   time.Time                 // the last coming or going of one
 	warned time.Time                 // of too many
 	closed bool
@@ -48,7 +51,7 @@ type Daemon struct {
 
 // NewDaemon makes a Daemon and lets it accept.
 func NewDaemon(set Settings) *Daemon {
-	d := &Daemon{now: time.Now, loops: map[net.Listener]struct{}{}, conns: map[net.Conn]struct{}{}, last: time.Now()}
+	d := &Daemon{now: time.Now, loops: map[net.Listener]struct{}{}, conns: map[net.Conn]int{}, users: map[int]int{}, last: time.Now()}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	d.spare.open()
 	d.Use(set)
@@ -121,7 +124,7 @@ func (d *Daemon) Serve(conn net.Conn, p *Port) {
 	d.mu.Lock()
 	server, closed := d.set.Server, d.closed
 	if !closed {
-		d.admit(conn)
+		d.admit(conn, userOf(conn))
 	}
 	d.mu.Unlock()
 	if closed {
@@ -133,8 +136,9 @@ func (d *Daemon) Serve(conn net.Conn, p *Port) {
 
 // begin starts the session of a connection that has come to l.
 func (d *Daemon) begin(l net.Listener, conn net.Conn) {
+	uid := userOf(conn)
 	d.mu.Lock()
-	server, full := d.set.Server, len(d.conns) >= d.set.Sessions
+	server, full := d.set.Server, len(d.conns) >= d.set.Sessions || d.tooMany(uid)
 	port, ours := d.set.port(l)
 	if full || !ours || d.closed {
 		tell := full && d.overload()
@@ -146,15 +150,48 @@ func (d *Daemon) begin(l net.Listener, conn net.Conn) {
 		d.turnAway(server, port, conn)
 		return
 	}
-	d.admit(conn)
+	d.admit(conn, uid)
 	d.mu.Unlock()
 	go d.session(server, conn, port)
 }
 
+// userOf is the user of this machine who has connected, -1 when it was a host or nobody knows.
+func userOf(conn net.Conn) int {
+	if _, unix := conn.RemoteAddr().(*net.UnixAddr); unix {
+		return peerUID(conn)
+	}
+	return -1
+}
+
+// tooMany tells whether a user of this machine has as many sessions as is good for the others. d.mu is held.
+func (d *Daemon) tooMany(uid int) bool {
+	if uid <= 0 {
+		return false
+	}
+	return d.set.PerUser > 0 && d.users[uid] >= d.set.PerUser || d.here >= max(1, d.set.Sessions-d.set.Sessions/4)
+}
+
 // admit counts a session. d.mu is held.
-func (d *Daemon) admit(conn net.Conn) {
-	d.conns[conn] = struct{}{}
+func (d *Daemon) admit(conn net.Conn, uid int) {
+	d.conns[conn] = uid
+	if uid > 0 {
+		d.users[uid]++
+		d.here++
+	}
 	d.serving.Add(1)
+}
+
+// leave forgets a session. d.mu is held.
+func (d *Daemon) leave(conn net.Conn) {
+	uid := d.conns[conn]
+	delete(d.conns, conn)
+	if uid <= 0 {
+		return
+	}
+	d.here--
+	if d.users[uid]--; d.users[uid] == 0 {
+		delete(d.users, uid)
+	}
 }
 
 // overloadEvery is how often the log is told that there are too many sessions.
@@ -175,7 +212,7 @@ func (d *Daemon) session(server *Server, conn net.Conn, p *Port) {
 	defer d.serving.Done()
 	defer func() {
 		d.mu.Lock()
-		delete(d.conns, conn)
+		d.leave(conn)
 		d.last = d.now()
 		d.mu.Unlock()
 	}()

@@ -290,3 +290,37 @@ func TestWaitIdle(t *testing.T) {
 	clock.Store(20)
 	<-idle
 }
+
+// Users of this machine, other than root, have a share of the sessions, each and all together.
+func TestSessionsOfUsers(t *testing.T) {
+	d := &Daemon{set: Settings{Sessions: 8, PerUser: 3}, conns: map[net.Conn]int{}, users: map[int]int{}}
+	var conns []net.Conn
+	admit := func(uid int) bool {
+		if d.tooMany(uid) {
+			return false
+		}
+		c := &scriptConn{}
+		d.admit(c, uid)
+		conns = append(conns, c)
+		return true
+	}
+	for i, want := range []bool{true, true, true, false} {
+		if got := admit(1000); got != want {
+			t.Errorf("session %d of a user: %v", i+1, got)
+		}
+	}
+	for i, want := range []bool{true, true, true, false} {
+		if got := admit(1001 + i); got != want {
+			t.Errorf("session %d of all users: %v", i+4, got)
+		}
+	}
+	if !admit(0) || !admit(-1) {
+		t.Error("root and hosts have none")
+	}
+	for _, c := range conns {
+		d.leave(c)
+	}
+	if d.here != 0 || len(d.users) != 0 || len(d.conns) != 0 {
+		t.Errorf("%d, %v, %d are left", d.here, d.users, len(d.conns))
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"postrider/internal/address"
@@ -49,11 +50,42 @@ func (s *Session) xsubmit(args string) {
 		s.drop(501, codeArgument, "syntax: XSUBMIT size", "bad options")
 		return
 	}
+	if size > freeBlock {
+		if blockBytes.Add(int64(size)) > maxBlocks {
+			blockBytes.Add(-int64(size))
+			s.drop(421, status.Code{4, 3, 2}, s.Hostname+" too busy just now", "too many options")
+			return
+		}
+		defer blockBytes.Add(-int64(size))
+	}
 	patience := s.in.limit
+	defer func() { s.in.limit = patience }()
 	s.in.grow()
-	s.in.limit = func() time.Time { return time.Now().Add(s.Timeout) } // a job may write for hours what it has to say
+	s.in.limit = s.longLimit
 	newHandover(s).take(int64(size))
-	s.in.limit = patience
+}
+
+// Blocks of options that are longer than freeBlock share maxBlocks bytes of memory, in all sessions.
+const (
+	freeBlock = 64 << 10
+	maxBlocks = 32 << 20
+)
+
+var blockBytes atomic.Int64
+
+// longTime is how long a job may write what it has to say.
+const longTime = 24 * time.Hour
+
+// longLimit is limit for what a job writes: it may take its time, but not for ever.
+func (s *Session) longLimit() time.Time {
+	until := timeNow().Add(s.Timeout)
+	if end := s.end.Add(longTime); !s.end.IsZero() && end.Before(until) {
+		until = end
+	}
+	if s.closed != "" {
+		return longAgo
+	}
+	return until
 }
 
 // handover is the one message of an XSUBMIT. It is the spool of package submit, which makes the draft when the envelope

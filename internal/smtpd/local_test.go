@@ -542,3 +542,32 @@ func TestXSubmitWhenTheSpoolFails(t *testing.T) {
 		}
 	}
 }
+
+// Long blocks of options share the memory that there is for them.
+func TestXSubmitBlocksShareMemory(t *testing.T) {
+	long := submit.Options{Recipients: []string{strings.Repeat("joe@here.example, ", freeBlock/18+1)}}
+	short := submit.Options{Recipients: []string{"joe@here.example"}}
+	l := newLocalServer(t)
+	blockBytes.Add(maxBlocks)
+	busy := l.talk(xsubmit(long, "Subject: x\n\nx\n"))
+	free := l.talk(xsubmit(short, "Subject: x\n\nx\n"))
+	blockBytes.Add(-maxBlocks)
+	if !strings.HasSuffix(busy, "421 4.3.2 mail.here.example too busy just now\r\n") || !strings.Contains(free, "queued as") {
+		t.Errorf("%q\n%q", busy, free)
+	}
+	if said := l.talk(xsubmit(long, "Subject: x\n\nx\n")); !strings.Contains(said, "queued as") || blockBytes.Load() != 0 {
+		t.Errorf("%q, %d bytes are held", said, blockBytes.Load())
+	}
+}
+
+// A job may write for longer than a session may last, but not for ever.
+func TestXSubmitHasAnEnd(t *testing.T) {
+	s := &Session{Server: &Server{Timeout: time.Hour}, end: timeNow().Add(-longTime - time.Minute)}
+	if until := s.longLimit(); until.After(timeNow()) {
+		t.Errorf("it may go on until %v", until)
+	}
+	s.end = timeNow()
+	if until := s.longLimit(); until.Before(timeNow().Add(30 * time.Minute)) {
+		t.Errorf("it must be over at %v", until)
+	}
+}

@@ -17,6 +17,7 @@ const MaxBlock = 4 << 20
 const (
 	maxEnvID = 100 // RFC 3461 section 4.4
 	maxTag   = 32
+	maxWord  = 4 << 10 // a name or an address, however long its caller makes it
 	maxHops  = 1 << 16
 )
 
@@ -108,6 +109,9 @@ func cutOption(b []byte) (key, value string, rest []byte, err error) {
 
 // set sets one option.
 func (o *Options) set(key, value string) error {
+	if key != "rcpt" && len(value) > maxWord {
+		return fmt.Errorf("%s is too long", cut(key, maxTag))
+	}
 	switch key {
 	case "rcpt":
 		if len(o.Recipients) >= maxRcpts {

@@ -49,6 +49,7 @@ func TestBadBlocks(t *testing.T) {
 		"an identifier with a blank": "envid 3:a b\n", "an empty identifier": "envid 0:\n", "a half escape": "envid 2:+2\n", "a small letter": "envid 3:+2b\n",
 		"a long identifier": "envid 101:" + long + "\n", "a long tag": "tag 101:" + long + "\n", "a RET of its own": "ret 4:full\n", "a BODY of its own": "body 12:BINARYMIME\r\n\n",
 		"a NOTIFY of its own": "notify 3:ALL\n", "an action that is none": "norcpt 1:5\n", "hops below zero": "hops 2:-1\n", "no hops": "hops 0:\n", "many hops": "hops 6:999999\n",
+		"a long name": "name 4097:" + strings.Repeat("n", 4097) + "\n", "a long sender": "from 4097:" + strings.Repeat("n", 4097) + "\n",
 		"an empty line": "\n", "too long": strings.Repeat("rcpt 0:\n", MaxBlock/8+1), "many recipients": strings.Repeat("rcpt 0:\n", maxRcpts+1),
 	} {
 		var o Options
