@@ -18,6 +18,7 @@ import (
 
 	"postrider/internal/config"
 	"postrider/internal/maillog"
+	"postrider/internal/rights"
 	"postrider/internal/sibling"
 	"postrider/internal/status"
 	"postrider/queue"
@@ -189,6 +190,11 @@ func (p *program) open(c *cli.Context) (*queue.Spool, config.Config, error) {
 	cfg, err := p.load(c)
 	if err != nil {
 		return nil, cfg, err
+	}
+	if _, err := os.Stat(cfg.Spool); err == nil { // what root writes there would be nobody's to change
+		if err := rights.BecomeOwner(cfg); err != nil {
+			return nil, cfg, err
+		}
 	}
 	s, err := queue.Open(cfg.Spool, queue.Options{NoCreate: true, Now: p.now})
 	return s, cfg, err

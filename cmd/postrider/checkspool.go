@@ -96,7 +96,7 @@ func room(dir string) finding {
 
 // contents looks for damaged files and for somebody who runs the queue.
 func (k *checker) contents() []finding {
-	spool, err := queue.Open(k.conf.Spool, queue.Options{})
+	spool, err := openSpool(k.conf.Spool)
 	if err != nil {
 		return []finding{{fail, "spool: " + err.Error(), "make it accessible"}}
 	}
@@ -134,4 +134,11 @@ func (k *checker) log() []finding {
 			return []finding{{warn, "log " + path + " is not writable: " + err.Error(), "make it so, or set log"}}
 		}
 	}
+}
+
+// openSpool opens a spool, and makes one that is missing unless it is another user's, as that of a system is for root.
+func openSpool(dir string) (*queue.Spool, error) {
+	var st syscall.Stat_t
+	others := syscall.Stat(dir, &st) == nil && int(st.Uid) != os.Geteuid()
+	return queue.Open(dir, queue.Options{NoCreate: others})
 }

@@ -31,7 +31,7 @@ func (a *app) test(conf config.Config, p *plan) error {
 	if err := a.submit(conf, p.to, tag); err != nil {
 		return err
 	}
-	spool, err := queue.Open(conf.Spool, queue.Options{})
+	spool, err := openSpool(conf.Spool)
 	if err != nil {
 		return err
 	}

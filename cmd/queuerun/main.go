@@ -16,6 +16,7 @@ import (
 	"postrider/internal/dns"
 	"postrider/internal/maillog"
 	"postrider/internal/queuerun"
+	"postrider/internal/rights"
 	"postrider/internal/route"
 	"postrider/internal/status"
 	"postrider/queue"
@@ -81,7 +82,7 @@ func (p *program) action(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := work(cfg); err != nil {
+	if err := rights.BecomeOwner(cfg); err != nil {
 		return err
 	}
 	spool, err := queue.Open(cfg.Spool, queue.Options{})

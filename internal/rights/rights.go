@@ -1,4 +1,5 @@
-package main
+// Package rights gives up those of root, for programs that root has started and that work on another user's spool.
+package rights
 
 import (
 	"errors"
@@ -14,9 +15,10 @@ import (
 	"postrider/internal/status"
 )
 
-// work becomes the user whose spool it is, when root has started us: what root makes there others cannot work on, and
-// what they have put there root's rights are not for.
-func work(conf config.Config) error {
+// BecomeOwner becomes the user whose spool it is, when root has started us: what root makes there others cannot work on,
+// and what they have put there root's rights are not for. A spool that is missing is made for the mail user, if there is
+// one. It changes nothing for others, and in a user's installation.
+func BecomeOwner(conf config.Config) error {
 	if os.Geteuid() != 0 || conf.User {
 		return nil
 	}
@@ -25,12 +27,12 @@ func work(conf config.Config) error {
 		err = become(uid, gid)
 	}
 	if err != nil {
-		return status.Fail("queuerun", status.ExitOSErr, "cannot become the owner of the mail spool", err)
+		return status.Fail("rights", status.ExitOSErr, "cannot become the owner of the mail spool", err)
 	}
 	return nil
 }
 
-// owner is to whom the spool belongs. One that is missing is made for the mail user, if there is one.
+// owner is to whom the spool belongs, and makes one that is missing.
 func owner(conf config.Config) (uid, gid int, err error) {
 	var st syscall.Stat_t
 	if err = syscall.Stat(conf.Spool, &st); err == nil {
