@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	fmt.Println(os.Getuid(), os.Geteuid(), os.Getgid(), groups, syscall.Setuid(0) == nil, err)
 }
 
-// become runs the process, and returns what it has become.
-func become(t *testing.T, env ...string) string {
+// becomes runs the process, and returns what it has become.
+func becomes(t *testing.T, env ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), env...)
@@ -38,14 +38,14 @@ func become(t *testing.T, env ...string) string {
 func TestNobodyElseChanges(t *testing.T) {
 	if os.Geteuid() == 0 {
 		for _, env := range [][]string{{"SPOOL=" + t.TempDir()}, {"SPOOL=" + t.TempDir(), "OWN=1", "MAILUSER=nobody"}, {"SPOOL=/nonexistent/spool", "MAILUSER=no-such-user"}} {
-			if got := become(t, env...); !strings.HasPrefix(got, "0 0 ") || !strings.HasSuffix(got, "<nil>") {
+			if got := becomes(t, env...); !strings.HasPrefix(got, "0 0 ") || !strings.HasSuffix(got, "<nil>") {
 				t.Errorf("%v: %s", env, got)
 			}
 		}
 		return
 	}
 	want := fmt.Sprintf("%d %d ", os.Getuid(), os.Geteuid())
-	if got := become(t, "SPOOL="+t.TempDir()); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "<nil>") {
+	if got := becomes(t, "SPOOL="+t.TempDir()); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "<nil>") {
 		t.Errorf("%s", got)
 	}
 }
@@ -61,11 +61,11 @@ func TestRootBecomesTheOwner(t *testing.T) {
 	if err := os.Chown(dir, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if got := become(t, "SPOOL="+dir); got != "65534 65534 65534 [65534] false <nil>" {
+	if got := becomes(t, "SPOOL="+dir); got != "65534 65534 65534 [65534] false <nil>" {
 		t.Errorf("the owner: %s", got)
 	}
 	missing := filepath.Join(t.TempDir(), "var", "spool")
-	if got := become(t, "SPOOL="+missing, "MAILUSER=nobody"); got != "65534 65534 65534 [65534] false <nil>" {
+	if got := becomes(t, "SPOOL="+missing, "MAILUSER=nobody"); got != "65534 65534 65534 [65534] false <nil>" {
 		t.Errorf("the mail user: %s", got)
 	}
 	info, err := os.Stat(missing)
