@@ -80,7 +80,8 @@ type Entry struct {
 	Line    int      // 0 with RootSetting
 	Members []Member // at least one
 
-	owner uint32 // of File
+	owner  uint32 // of File
+	secret bool   // File is not for everybody to read
 }
 
 // Where is e's name with its file and line, for the administrator.

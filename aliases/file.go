@@ -29,6 +29,7 @@ type stamp struct {
 	mtime, ctime time.Time
 	size         int64
 	dev, ino     uint64
+	secret       bool // not everybody may read it
 }
 
 // settled is how old a change must be before a second one is sure to have another time.
@@ -51,6 +52,7 @@ func (f *file) load() (*table, error) {
 		f.table = nil
 		return nil, unreadable(err)
 	}
+	secret := st.secret
 	text, err := readText(f.name)
 	if after, _, statErr := f.stat(); statErr != nil || after != st || now.Sub(st.ctime) < settled {
 		st = stamp{} // it may be changing: look again next time
@@ -61,6 +63,7 @@ func (f *file) load() (*table, error) {
 		return nil, f.err
 	}
 	f.table = parse(f.name, text, uid)
+	f.table.secret = secret
 	return f.table, nil
 }
 
@@ -78,7 +81,7 @@ func (f *file) stat() (stamp, uint32, error) {
 	case info.Mode()&0o002 != 0:
 		return stamp{}, 0, &fs.PathError{Op: "read", Path: f.name, Err: errors.New("everybody may write it")}
 	}
-	st := stamp{info.ModTime(), time.Unix(sys.Ctim.Unix()), info.Size(), uint64(sys.Dev), sys.Ino}
+	st := stamp{info.ModTime(), time.Unix(sys.Ctim.Unix()), info.Size(), uint64(sys.Dev), sys.Ino, info.Mode()&0o004 == 0}
 	return st, sys.Uid, nil
 }
 

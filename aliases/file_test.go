@@ -198,3 +198,39 @@ func TestListsAndPrivacy(t *testing.T) {
 		}
 	}
 }
+
+func TestAFileThatNotEverybodyMayReadIsPrivate(t *testing.T) {
+	dir := tempDir(t)
+	open1, secret := write(t, dir, "open", "one: b\nlist: b, c\n"), write(t, dir, "secret", "away: x@far.example\nteam: b, c\n")
+	chmod := func(mode os.FileMode) {
+		if err := os.Chmod(secret, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chmod(0o640)
+	d := Open([]string{open1, secret}, testOptions)
+	private := func() string {
+		var names []string
+		for _, name := range []string{"one", "list", "away", "team"} {
+			e, ok, err := d.Lookup(name)
+			if !ok || err != nil {
+				t.Fatal(name, ok, err)
+			}
+			if d.Private(e) {
+				names = append(names, name)
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	if got := private(); got != "away team" {
+		t.Errorf("private: %s", got)
+	}
+	chmod(0o644)
+	if got := private(); got != "" {
+		t.Errorf("private, though everybody may read it: %s", got)
+	}
+	chmod(0o600)
+	if got := private(); got != "away team" {
+		t.Errorf("private once more: %s", got)
+	}
+}

@@ -9,9 +9,12 @@ func (d *Database) Members(e Entry) ([]Member, error) {
 	return out, l.list(e.Members, 1)
 }
 
-// Private tells whether strangers may not see who e stands for: e has an owner, or it includes a file that not everybody
-// on this machine may read, or nobody can tell.
+// Private tells whether strangers may not see who e stands for: e has an owner, or it is in a file that not everybody on
+// this machine may read, or includes one, or nobody can tell.
 func (d *Database) Private(e Entry) bool {
+	if e.secret {
+		return true
+	}
 	owned, err := d.view().has(ownerOf(e.Name))
 	if err != nil || owned {
 		return true

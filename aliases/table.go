@@ -34,6 +34,7 @@ const maxProblems = 1000
 type table struct {
 	file     string
 	owner    uint32
+	secret   bool // not everybody may read the file
 	entries  map[string]located
 	broken   map[string]Problem // names whose line is malformed
 	problems []Problem
@@ -141,7 +142,7 @@ func keyName(key string) (string, error) {
 
 // head is an entry without its members.
 func (t *table) head(name string, l located) Entry {
-	return Entry{Name: name, File: t.file, Line: l.line, owner: t.owner}
+	return Entry{Name: name, File: t.file, Line: l.line, owner: t.owner, secret: t.secret}
 }
 
 // entry reads the members of an entry.

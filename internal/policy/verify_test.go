@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,36 @@ func TestExpand(t *testing.T) {
 	r.Policy.o.Aliases = brokenBook{}
 	if got := replied(r.Expand(context.Background(), friend, "team")); got != "451 4.3.0 local error in processing" {
 		t.Errorf("aliases that cannot be read: %s", got)
+	}
+}
+
+// What the aliases say in a file that not everybody may read is no answer for anybody over the network.
+func TestPrivateAliasesAreNotShown(t *testing.T) {
+	for _, c := range []struct {
+		mode             os.FileMode
+		away, info, team string
+	}{
+		{0o644, "251 2.1.5 user not local; will forward to <someone@elsewhere.example>", "250 2.1.5 Alice B. Smith <alice@ours.example>",
+			"250 2.1.5 Alice B. Smith <alice@ours.example> | Bob Smith <bob@ours.example> | Carol Jones <carol@elsewhere.example> | <boss@ours.example>"},
+		{0o640, "250 2.1.5 <away@ours.example>", "250 2.1.5 <info@ours.example>", "550 5.7.1 <team@ours.example>: its members are not shown"},
+	} {
+		r := gated(t, func(r *rig, conf *config.Config, o *Options) {
+			conf.Smtpd.Vrfy, conf.Smtpd.Expn = "all", "all"
+			if err := os.Chmod(conf.Aliases[0], c.mode); err != nil {
+				r.t.Fatal(err)
+			}
+			o.Aliases = aliases.Open(conf.Aliases, aliases.Options{})
+		})
+		for _, client := range []*smtpd.Client{r.client("192.0.2.77"), r.client("10.1.0.1")} {
+			for name, want := range map[string]string{"away": c.away, "info": c.info} {
+				if got := replied(r.Verify(context.Background(), client, name)); got != want {
+					t.Errorf("mode %o: VRFY %s: %s", c.mode, name, got)
+				}
+			}
+			if got := replied(r.Expand(context.Background(), client, "team")); got != c.team {
+				t.Errorf("mode %o: EXPN team: %s", c.mode, got)
+			}
+		}
 	}
 }
 
