@@ -19,6 +19,7 @@
 // Keys, the most specific first:
 //
 //	user@example.org                  one address; it is also that of user+detail@example.org
+//	user+*@example.org                those with any detail only
 //	user@                             that user at any domain; of recipients, at a domain of ours
 //	host.example.org                  that domain and all below it, the longest first
 //	.example.org                      all below it only
@@ -130,11 +131,16 @@ func (t *Table) mailbox(tag tag, a address.Address, anywhere bool) Rule {
 	if a.Domain() != "" {
 		at = strings.LastIndexByte(key, '@')
 	}
-	if base, ok := withoutDetail(a); ok {
-		if r := t.user(tag, key, at, anywhere); r != nil {
-			return *r
+	// Quotes keep no detail from being one: mail for "user+ x" gets to user as well.
+	if base, _, ok := strings.Cut(a.Unquoted(), "+"); ok && base != "" {
+		domain := key[at:]
+		for _, local := range []string{key[:at], localKey(base + "+*")} {
+			if r := t.user(tag, local+domain, len(local), anywhere); r != nil {
+				return *r
+			}
 		}
-		key, at = base+key[at:], len(base)
+		base = localKey(base)
+		key, at = base+domain, len(base)
 	}
 	if r := t.user(tag, key, at, anywhere); r != nil {
 		return *r
@@ -148,15 +154,14 @@ func (t *Table) mailbox(tag tag, a address.Address, anywhere bool) Rule {
 	return t.domain(tag, key[at+1:])
 }
 
-// withoutDetail is the localpart as keys have it without its +detail. Quotes keep no detail from being one, since mail for
-// "user+ x" gets to user as well.
-func withoutDetail(a address.Address) (string, bool) {
-	base, _, ok := strings.Cut(a.Unquoted(), "+")
-	if !ok || base == "" {
-		return "", false
+// localKey is a localpart of this meaning as keys have it, in quotes only when there must be.
+func localKey(meaning string) string {
+	quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(meaning) + `"`
+	a, err := address.Parse(quoted)
+	if err != nil { // not reached: it is a part of an address
+		return strings.ToLower(quoted)
 	}
-	user, err := address.Parse(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(base) + `"`) // quoted no more than it must be
-	return strings.ToLower(user.Local()), err == nil
+	return a.Key(true)
 }
 
 // user looks up a whole address and then its localpart, which is at long.

@@ -38,6 +38,10 @@ To:[192.0.2.1]             RELAY
 To:bücher.example          DISCARD
 To:"a@b"@example.org       REJECT
 To:"dot."@example.org      REJECT
+To:plus+*@example.org      REJECT
+To:plus+ok@example.org     OK
+To:"c@d+*"@example.org     REJECT
+From:star+*@               REJECT
 To:"back\\"@example.org    REJECT
 both.example               REJECT
 To:both.example            OK
@@ -135,6 +139,13 @@ func TestSenderAndRecipient(t *testing.T) {
 		{"a user in quotes with detail", "remote", `"a@b+\"x"@example.org`, `REJECT by To:"a@b"@example.org`},
 		{"a dot before the detail", "remote", `dot.+x@example.org`, `REJECT by To:"dot."@example.org`},
 		{"a backslash before the detail", "remote", `"back\\+x"@example.org`, `REJECT by To:"back\\"@example.org`},
+		{"any detail", "remote", "Plus+x@example.org", "REJECT by To:plus+*@example.org"},
+		{"any detail in quotes", "remote", `"plus+ x"@example.org`, "REJECT by To:plus+*@example.org"},
+		{"one detail counts before any", "remote", "plus+ok@example.org", "OK by To:plus+ok@example.org"},
+		{"no detail is not any", "remote", "plus@example.org", ""},
+		{"any detail of a user in quotes", "remote", `"c@d+x"@example.org`, `REJECT by To:"c@d+*"@example.org`},
+		{"any detail at any domain", "from", "star+x@any.example", "REJECT by From:star+*@"},
+		{"any detail of a bare user", "from", "star+x", "REJECT by From:star+*@"},
 		{"nothing but detail", "from", `"+spammer"@aol.example`, ""},
 	} {
 		a, err := address.Parse(c.addr)
@@ -193,6 +204,8 @@ func TestABrokenLineIsAnError(t *testing.T) {
 		{"an enhanced code of success", "a.example ERROR:2.0.0", "access:1: a.example: the reply 0 and the enhanced code 2.0.0 disagree"},
 		{"quarantine without a reason", "a.example QUARANTINE:", "access:1: a.example: QUARANTINE: needs a reason"},
 		{"no domain", "a..example OK", "access:1: a..example: neither an address, a domain nor a network"},
+		{"a range of addresses", "Connect:192.0.2.1-5 REJECT", "access:1: Connect:192.0.2.1-5: neither an address, a domain nor a network"},
+		{"a range below a domain", ".0.2.1-5 REJECT", "access:1: .0.2.1-5: neither an address, a domain nor a network"},
 		{"no address", "a@@b.example OK", "access:1: a@@b.example: more than one @"},
 		{"an address and an @", "a@b@ OK", "access:1: a@b@: neither an address, a domain nor a network"},
 		{"numbers that are too large", "256.1 OK", "access:1: 256.1: not a network"},

@@ -198,6 +198,9 @@ func (p *parser) note(format string, args ...any) {
 
 func shown(s string) string { return status.Clean(s, 100) }
 
+// letters are what the last label of a domain has one of, or else it is a network that is none.
+const letters = "abcdefghijklmnopqrstuvwxyz"
+
 var errKey = errors.New("neither an address, a domain nor a network")
 
 // parseName reads a key that is no network: user@domain, user@, domain or .domain. The result is what lookups ask for.
@@ -218,7 +221,7 @@ func parseName(s string) (string, error) {
 	}
 	domain, below := strings.CutPrefix(s, ".")
 	domain, err := address.ASCIIDomain(domain)
-	if err != nil {
+	if err != nil || !strings.ContainsAny(domain[strings.LastIndexByte(domain, '.')+1:], letters) { // "192.0.2.1-5"
 		return "", errKey
 	}
 	if below {
