@@ -58,6 +58,10 @@ func (w *watched[T]) get() T {
 func (w *watched[T]) load() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now, err := os.Stat(w.path)
+	if err == nil && w.read && now.ModTime().Equal(w.mtime) && now.Size() == w.size { // opening costs much more
+		return nil
+	}
 	f, err := os.Open(w.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		w.value, w.read, w.mtime, w.size = w.parse(nil), true, time.Time{}, 0
@@ -70,9 +74,6 @@ func (w *watched[T]) load() error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
-	}
-	if w.read && info.ModTime().Equal(w.mtime) && info.Size() == w.size {
-		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {

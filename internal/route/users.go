@@ -97,6 +97,10 @@ func plainUserName(s string) bool {
 func (p *Passwd) load() (map[string]User, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now, err := os.Stat(p.path)
+	if err == nil && p.read && now.ModTime().Equal(p.mtime) && now.Size() == p.size { // opening costs much more
+		return p.byName, nil
+	}
 	f, err := os.Open(p.path)
 	if err != nil {
 		return nil, err
@@ -105,9 +109,6 @@ func (p *Passwd) load() (map[string]User, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if p.read && info.ModTime().Equal(p.mtime) && info.Size() == p.size {
-		return p.byName, nil
 	}
 	users, err := parsePasswd(io.LimitReader(f, maxPasswd))
 	if err != nil {
