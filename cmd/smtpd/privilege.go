@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"postrider/internal/config"
 	"postrider/internal/status"
 )
@@ -94,17 +96,11 @@ func (id identity) become() error {
 
 // ownSpool sees that the spool belongs to the user, and makes one that is missing. Root calls it.
 func (id identity) ownSpool(dir string) error {
-	err := makeDirs(filepath.Dir(dir))
+	_, err := makeDirs(filepath.Dir(dir), nil)
 	if err == nil {
-		err = os.Mkdir(dir, 0o700)
+		err = makeDir(dir, 0o700, &id)
 	}
-	switch {
-	case err == nil:
-		err = os.Lchown(dir, id.uid, id.gid)
-	case errors.Is(err, fs.ErrExist):
-		err = nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return status.Fail("smtpd", status.ExitCantCreat, "cannot make the mail spool", err)
 	}
 	owner, err := ownerOf(dir)
@@ -118,21 +114,57 @@ func (id identity) ownSpool(dir string) error {
 	return nil
 }
 
-// makeDirs makes a directory that everybody may pass through, and those above it.
-func makeDirs(dir string) error {
-	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeDirs(filepath.Dir(dir)); err == nil {
-			err = os.Mkdir(dir, 0o755)
+// makeDirs makes a directory that everybody may pass through, and those above it, and returns those that were missing.
+// The last is given to owner; nil: it is ours.
+func makeDirs(dir string, owner *identity) (made []string, err error) {
+	err = makeDir(dir, 0o755, owner)
+	if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		if made, err = makeDirs(filepath.Dir(dir), nil); err == nil {
+			err = makeDir(dir, 0o755, owner)
 		}
 	}
 	switch {
 	case err == nil:
-		return os.Chmod(dir, 0o755) // whatever the umask
+		return append(made, dir), nil
 	case errors.Is(err, fs.ErrExist):
-		return nil
+		return made, nil
 	}
-	return err
+	return made, err
+}
+
+// makeDir makes one directory, whatever the umask, and gives it to owner. The directory above it may be somebody else's,
+// who can put a link or another directory in the place of the new one: so root changes mode and owner by descriptor, and
+// only of a directory that is root's.
+func makeDir(dir string, mode uint32, owner *identity) error {
+	fail := func(err error) error { return &fs.PathError{Op: "mkdir", Path: dir, Err: err} }
+	above, err := unix.Open(filepath.Dir(dir), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fail(err)
+	}
+	defer unix.Close(above)
+	name := filepath.Base(dir)
+	if err := unix.Mkdirat(above, name, 0o700); err != nil {
+		return fail(err)
+	}
+	fd, err := unix.Openat(above, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fail(err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && int(st.Uid) != os.Geteuid() {
+		err = errors.New("it was replaced")
+	}
+	if err == nil && owner != nil {
+		err = unix.Fchown(fd, owner.uid, owner.gid)
+	}
+	if err == nil {
+		err = unix.Fchmod(fd, mode)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // ownerOf is the user to whom a file belongs. A link is followed.

@@ -81,11 +81,12 @@ func (p *program) prepare(conf config.Config, from *sockets) (s *service, err er
 	}
 	s = &service{program: p, sockets: from}
 	open, err := from.use(conf)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.open(conf, open)
 	}
-	if err = s.open(conf, open); err != nil {
+	if err != nil {
 		closeAll(open)
+		from.unmake()
 		return nil, err
 	}
 	return s, nil

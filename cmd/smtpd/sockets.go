@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"postrider/internal/config"
 	"postrider/internal/status"
@@ -31,6 +29,7 @@ type sockets struct {
 	only     bool      // those passed to us, and no others
 	owner    *identity // to whom files of sockets are given; nil: they are ours
 	passed   []passed  // by systemd or inetd
+	made     []string  // directories, for those to come away again when the start fails
 	open     map[string]net.Listener
 }
 
@@ -62,7 +61,7 @@ func (s *sockets) use(conf config.Config) ([]opening, error) {
 	fresh, all := map[string]net.Listener{}, map[string]net.Listener{}
 	fail := func(err error) ([]opening, error) {
 		for _, l := range fresh {
-			l.Close()
+			undo(l)
 		}
 		return nil, err
 	}
@@ -75,7 +74,7 @@ func (s *sockets) use(conf config.Config) ([]opening, error) {
 			return fail(status.Fail("smtpd", status.ExitConfig, "listen "+p.listen.Address+": there are two of this address", nil))
 		}
 		l, open := s.open[p.key]
-		if !open {
+		if u, ours := l.(*unixListener); !open || ours && !u.fits(p.listen) {
 			l, err = p.bind()
 			if p.optional && err != nil && !errors.Is(err, syscall.EADDRINUSE) && len(all) > 0 {
 				continue
@@ -96,10 +95,27 @@ func (s *sockets) use(conf config.Config) ([]opening, error) {
 func (s *sockets) restore(before map[string]net.Listener) {
 	for key, l := range s.open {
 		if before[key] != l {
-			l.Close()
+			undo(l)
 		}
 	}
 	s.open = before
+}
+
+// undo closes a socket as if it had never been opened.
+func undo(l net.Listener) {
+	if u, ours := l.(*unixListener); ours {
+		u.undo()
+	} else {
+		l.Close()
+	}
+}
+
+// unmake removes the directories that were made for sockets, as far as they are empty.
+func (s *sockets) unmake() {
+	for _, dir := range slices.Backward(s.made) {
+		syscall.Rmdir(dir)
+	}
+	s.made = nil
 }
 
 // place is one socket to be opened.
@@ -149,8 +165,9 @@ func (s *sockets) tcpPlaces(l config.Listen) []place {
 	var list []place
 	for i, a := range addresses {
 		list = append(list, place{listen: l, key: "tcp " + a, where: a, optional: i > 0, bind: func() (net.Listener, error) {
-			// The backlog is as long as the kernel allows, and ":25" is both versions of IP.
-			l, err := net.Listen("tcp", a)
+			// The backlog is as long as the kernel allows, and ":25" is both versions of IP. Sessions have time limits of
+			// their own, so that the kernel need not look whether clients are alive.
+			l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", a)
 			return l, bare(err)
 		}})
 	}
@@ -160,71 +177,6 @@ func (s *sockets) tcpPlaces(l config.Listen) []place {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// unixPlace is the socket at a path.
-func (s *sockets) unixPlace(l config.Listen) place {
-	mode := os.FileMode(0o660)
-	if l.Mode == "local" {
-		mode = 0o666 // the kernel tells who comes
-	}
-	return place{listen: l, key: "unix " + l.Address, where: l.Address, bind: func() (net.Listener, error) { return s.bindUnix(l.Address, mode) }}
-}
-
-// bindUnix opens a socket at a path. One that was left behind there is replaced.
-func (s *sockets) bindUnix(path string, mode os.FileMode) (net.Listener, error) {
-	if err := s.directory(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, bare(err)
-	}
-	if err = os.Chmod(path, mode); err == nil && s.owner != nil {
-		err = os.Lchown(path, s.owner.uid, s.owner.gid)
-	}
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// directory makes the directory of a socket. It is the mail user's, who removes the socket in the end.
-func (s *sockets) directory(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := makeDirs(dir); err != nil || s.owner == nil {
-		return err
-	}
-	return os.Lchown(dir, s.owner.uid, s.owner.gid)
-}
-
-// removeStale removes a socket at which nobody answers.
-func removeStale(path string) error {
-	st, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case st.Mode()&os.ModeSocket == 0:
-		return errors.New("there is a file that is no socket")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	if err == nil {
-		conn.Close()
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return syscall.EADDRINUSE
-	}
-	return os.Remove(path)
 }
 
 // bare is the cause of an error of package net, which repeats what is said already.
