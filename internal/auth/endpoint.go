@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +92,7 @@ func (e *endpoint) claimed(ctx context.Context, token string) (c claims, err err
 		err = errors.New("the answer is too long")
 	}
 	if err == nil {
-		err = json.Unmarshal(body, &c)
+		c, err = parseClaims(body)
 	}
 	if err != nil {
 		return claims{}, temporary(fmt.Errorf("%s: %w", e.url, err))

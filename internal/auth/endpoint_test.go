@@ -93,7 +93,9 @@ func TestWhatTheEndpointAnswers(t *testing.T) {
 		{"no JSON", answer(200, `<html>Welcome!</html>`), notNow},
 		{"JSON and more", answer(200, `{"active":true,"sub":"alice"} {"active":true}`), notNow},
 		{"nothing", answer(200, ``), notNow},
-		{"a null", answer(200, `null`), badLogin},
+		{"a null", answer(200, `null`), notNow},
+		{"active by another name", answer(200, `{"active":false,"Active":true,"sub":"alice"}`), badLogin},
+		{"active twice", answer(200, `{"active":false,"active":true,"sub":"alice"}`), notNow},
 		{"does not know us", answer(401, `{"active":true,"sub":"alice"}`), notNow},
 		{"is broken", answer(500, `{"active":true,"sub":"alice"}`), notNow},
 		{"has moved", func(w http.ResponseWriter, r *http.Request) {

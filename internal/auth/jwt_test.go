@@ -130,6 +130,11 @@ func TestTokensAreVerified(t *testing.T) {
 		{"other claims", []crypto.Signer{s.ed}, forged(good), false},
 		{"what is critical", []crypto.Signer{s.ed}, sign(t, s.ed, `{"alg":"EdDSA","crit":["b64"],"b64":false}`, goodClaims), false},
 		{"a token that never expires", []crypto.Signer{s.ed}, sign(t, s.ed, header("EdDSA"), `{"sub":"alice"}`), false},
+		{"what is null and critical", []crypto.Signer{s.ed}, sign(t, s.ed, `{"alg":"EdDSA","crit":null}`, goodClaims), false},
+		{"an algorithm of another name", []crypto.Signer{s.ed}, sign(t, s.ed, `{"ALG":"EdDSA"}`, goodClaims), false},
+		{"two algorithms", []crypto.Signer{s.ed}, sign(t, s.ed, `{"alg":"none","alg":"EdDSA"}`, goodClaims), false},
+		{"a token that expires by another name", []crypto.Signer{s.ed}, sign(t, s.ed, header("EdDSA"), `{"sub":"alice","Exp":1795525200}`), false},
+		{"a claim twice", []crypto.Signer{s.ed}, sign(t, s.ed, header("EdDSA"), `{"sub":"root","sub":"alice","exp":1795525200}`), false},
 		{"claims that are no JSON", []crypto.Signer{s.ed}, sign(t, s.ed, header("EdDSA"), `{"sub":"alice"`), false},
 		{"a header that is no JSON", []crypto.Signer{s.ed}, sign(t, s.ed, `EdDSA`, goodClaims), false},
 		{"a signature in other base 64", []crypto.Signer{s.ed}, good + "==", false},
@@ -156,9 +161,12 @@ func TestLoginWithASignedToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for claims, want := range map[string]string{
-		`{"sub":"alice","exp":1795525200,"iss":"https://idp.example","aud":"mail"}`:                  "logged in as alice",
-		`{"sub":"alice","exp":1795525200,"nbf":1795525100,"iss":"https://idp.example","aud":"mail"}`: `> {"status":"401","schemes":"bearer"}`,
-		`{"sub":"alice","exp":1795525200,"iss":"https://idp.example","aud":"web"}`:                   `> {"status":"401","schemes":"bearer"}`,
+		`{"sub":"alice","exp":1795525200,"iss":"https://idp.example","aud":"mail"}`:                                               "logged in as alice",
+		`{"sub":"alice","exp":1795525200,"nbf":1795525100,"iss":"https://idp.example","aud":"mail"}`:                              `> {"status":"401","schemes":"bearer"}`,
+		`{"sub":"bob","username":"alice","preferred_username":"alice","exp":1795525200,"iss":"https://idp.example","aud":"mail"}`: `> {"status":"401","schemes":"bearer"}`,
+		`{"sub":"17","email":"alice","email_verified":true,"exp":1795525200,"iss":"https://idp.example","aud":"mail"}`:            "logged in as alice",
+		`{"sub":"17","email":"alice","exp":1795525200,"iss":"https://idp.example","aud":"mail"}`:                                  `> {"status":"401","schemes":"bearer"}`,
+		`{"sub":"alice","exp":1795525200,"iss":"https://idp.example","aud":"web"}`:                                                `> {"status":"401","schemes":"bearer"}`,
 	} {
 		x, err := a.Start(context.Background(), "XOAUTH2", overTLS)
 		if err != nil {

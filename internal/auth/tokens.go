@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -23,28 +22,40 @@ type tokens struct {
 
 // claims are what is said of a token, by itself (RFC 7519 section 4.1) or by the endpoint (RFC 7662 section 2.2).
 type claims struct {
-	Active    bool     `json:"active"` // by the endpoint only
-	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"`
-	Audience  audience `json:"aud"`
-	Expires   *float64 `json:"exp"`
-	NotBefore *float64 `json:"nbf"`
-	Username  string   `json:"username"`
-	Email     string   `json:"email"`
-	Verified  any      `json:"email_verified"`
+	Active    bool // by the endpoint only
+	Username  string
+	Issuer    string
+	Subject   string
+	Audience  []string
+	Expires   *float64
+	NotBefore *float64
+	Email     string
+	Verified  bool // the issuer is sure of the mail address
 }
 
-// audience is one string or several.
-type audience []string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (a *audience) UnmarshalJSON(text []byte) error {
-	var one string
-	if json.Unmarshal(text, &one) == nil {
-		*a = audience{one}
-		return nil
+// parseClaims reads an object of JSON.
+func parseClaims(text []byte) (c claims, err error) {
+	o, err := parseObject(text)
+	if err != nil {
+		return c, err
 	}
-	return json.Unmarshal(text, (*[]string)(a))
+	for name, into := range map[string]any{
+		"active": &c.Active, "username": &c.Username, "iss": &c.Issuer, "sub": &c.Subject, "exp": &c.Expires,
+		"nbf": &c.NotBefore, "email": &c.Email,
+	} {
+		if err := o.get(name, into); err != nil {
+			return claims{}, err
+		}
+	}
+	var audience string
+	if o.get("aud", &audience) == nil {
+		c.Audience = []string{audience}
+	} else if err := o.get("aud", &c.Audience); err != nil {
+		return claims{}, err
+	}
+	verified := string(o["email_verified"])
+	c.Verified = verified == `true` || verified == `"true"` // some write it as a string
+	return c, nil
 }
 
 // newTokens makes what the configuration describes, nil when it describes nothing.
@@ -115,15 +126,14 @@ func (t *tokens) valid(c claims, now time.Time) error {
 	return nil
 }
 
-// name is as whom the owner of the token logs in: the mail address, unless the issuer says that it is not sure of it, or
-// else the user's name, or else the subject.
+// name is as whom the owner of the token logs in: the user's name, which only an endpoint tells, or else the mail
+// address, if the issuer is sure of it, or else the subject. Whoever gives himself an address must not become its owner.
 func (c claims) name() string {
-	sure := c.Verified == nil || c.Verified == true || c.Verified == "true"
 	switch {
-	case c.Email != "" && sure:
-		return c.Email
 	case c.Username != "":
 		return c.Username
+	case c.Email != "" && c.Verified:
+		return c.Email
 	}
 	return c.Subject
 }

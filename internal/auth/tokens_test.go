@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"testing"
 )
 
@@ -10,9 +9,7 @@ import (
 func checked(t *testing.T, text string, like tokens) string {
 	t.Helper()
 	like.now = newClock().now // 1795521600
-	like.claimed = func(context.Context, string) (c claims, err error) {
-		return c, json.Unmarshal([]byte(text), &c)
-	}
+	like.claimed = func(context.Context, string) (claims, error) { return parseClaims([]byte(text)) }
 	name, err := like.check(context.Background(), "token")
 	if err != nil {
 		return diagnostic(err)
@@ -28,11 +25,13 @@ func TestClaims(t *testing.T) {
 		like   tokens
 		want   string
 	}{
-		{"the mail address is the login", `{"sub":"17","username":"alice","email":"alice@here.example"}`, tokens{}, "alice@here.example"},
-		{"an address that the issuer has verified", `{"sub":"17","email":"alice@here.example","email_verified":true}`, tokens{}, "alice@here.example"},
+		{"the user's name is the login", `{"sub":"17","username":"alice","email":"root@here.example","email_verified":true}`, tokens{}, "alice"},
+		{"without it an address that the issuer has verified", `{"sub":"17","email":"alice@here.example","email_verified":true}`, tokens{}, "alice@here.example"},
 		{"an address that it has verified in other words", `{"sub":"17","email":"alice@here.example","email_verified":"true"}`, tokens{}, "alice@here.example"},
-		{"an address that it has not verified", `{"sub":"17","username":"alice","email":"root@here.example","email_verified":false}`, tokens{}, "alice"},
-		{"without an address the user's name", `{"sub":"17","username":"alice"}`, tokens{}, "alice"},
+		{"an address that it has not verified", `{"sub":"17","email":"root@here.example","email_verified":false}`, tokens{}, "17"},
+		{"an address of which it does not say", `{"sub":"17","email":"root@here.example"}`, tokens{}, "17"},
+		{"an address that it may have verified", `{"sub":"17","email":"root@here.example","email_verified":1}`, tokens{}, "17"},
+		{"an address only, not verified", `{"email":"root@here.example"}`, tokens{}, badLogin},
 		{"without that the subject", `{"sub":"17"}`, tokens{}, "17"},
 		{"nobody", `{}`, tokens{}, badLogin},
 		{"a name that cannot be one", `{"sub":"a b"}`, tokens{}, badLogin},
@@ -48,6 +47,16 @@ func TestClaims(t *testing.T) {
 		{"of no issuer", `{"sub":"17","aud":"mail"}`, ours, badLogin},
 		{"for others", `{"sub":"17","iss":"https://idp.example","aud":["web","mailer"]}`, ours, badLogin},
 		{"for nobody", `{"sub":"17","iss":"https://idp.example"}`, ours, badLogin},
+		{"an audience beside one of another name", `{"sub":"17","iss":"https://idp.example","aud":"web","AUD":"mail"}`, ours, badLogin},
+		{"expired, beside another name that has not", `{"sub":"17","exp":1,"EXP":1795525200}`, tokens{}, badLogin},
+		{"of another issuer, beside a name with a long s", `{"sub":"17","iss":"evil","i\u017f\u017f":"https://idp.example","is\u017f":"https://idp.example","aud":"mail"}`, ours, badLogin},
+		{"the same, as it is typed", `{"sub":"17","iss":"evil","iſs":"https://idp.example","aud":"mail"}`, ours, badLogin},
+		{"an address beside another name", `{"email":"s1","EMAIL":"alice","email_verified":true}`, tokens{}, "s1"},
+		{"verified by another name", `{"sub":"17","email":"root","Email_Verified":true}`, tokens{}, "17"},
+		{"a subject of another name", `{"Sub":"17"}`, tokens{}, badLogin},
+		{"a subject twice", `{"sub":"17","sub":"root"}`, tokens{}, badLogin},
+		{"what is null is not there", `{"sub":"17","username":null,"exp":null,"email":null}`, tokens{}, "17"},
+		{"a null for an audience", `{"sub":"17","iss":"https://idp.example","aud":null}`, ours, badLogin},
 		{"an audience that is none", `{"sub":"17","iss":"https://idp.example","aud":{"mail":1}}`, ours, badLogin},
 	} {
 		if got := checked(t, c.claims, c.like); got != c.want {
