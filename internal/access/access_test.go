@@ -164,6 +164,15 @@ func TestSenderAndRecipient(t *testing.T) {
 	}
 }
 
+func TestTheTaggedLineCountsForOneNetwork(t *testing.T) {
+	table := parse(t, "192.0.2 REJECT\nConnect:192.0.2 OK\nConnect:198.51.100 OK\n198.51.100.0/25 REJECT\n")
+	for addr, want := range map[string]string{"192.0.2.1": "OK by Connect:192.0.2", "198.51.100.1": "REJECT by 198.51.100.0/25", "198.51.100.200": "OK by Connect:198.51.100"} {
+		if got := told(table.Client("", netip.MustParseAddr(addr))); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	table := parse(t, "ClientRate: 10\nClientRate:10.0.0.1 0\nClientConn:IPv6:2001:db8 3\n")
 	for _, c := range []struct{ addr, want string }{

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postrider/internal/config"
+	"postrider/internal/dns"
 	"postrider/internal/smtpd"
 	"postrider/internal/status"
 )
@@ -281,6 +282,55 @@ func TestLimitsOfAClient(t *testing.T) {
 	r.connect("10.1.0.50")
 	if got := r.connect("10.1.0.50"); got != fast+", trusted" {
 		t.Errorf("the access table's rate of a friend: %s", got)
+	}
+}
+
+func TestNobodyAsksDNSForAFriendOrAPrivateAddress(t *testing.T) {
+	r := build(t, "", lists(1, "bl.example"), reverse("match"))
+	asked := &askedZone{Resolver: r.Policy.o.Resolver}
+	r.Policy.o.Resolver = asked
+	for _, addr := range []string{"10.1.0.1", "192.168.1.1", "::1", "fe80::7"} {
+		r.connect(addr)
+		if asked.n.Load() > 0 {
+			t.Fatalf("%s: DNS was asked", addr)
+		}
+	}
+	if r.connect("192.0.2.77"); asked.n.Load() == 0 {
+		t.Error("DNS was not asked for a stranger")
+	}
+}
+
+// askedZone counts questions.
+type askedZone struct {
+	dns.Resolver
+	n atomic.Int32
+}
+
+func (z *askedZone) Names(ctx context.Context, a netip.Addr) ([]string, error) {
+	z.n.Add(1)
+	return z.Resolver.Names(ctx, a)
+}
+
+func (z *askedZone) A(ctx context.Context, name string) ([]netip.Addr, error) {
+	z.n.Add(1)
+	return z.Resolver.A(ctx, name)
+}
+
+// A line for all clients is not for friends.
+func TestLimitsOfTheTableForAll(t *testing.T) {
+	const busy = "421 4.7.0 too many sessions from your host, try again later, close, why: client_sessions"
+	const fast = "421 4.7.0 too many connections from your host, try again later, close, why: client_connections"
+	r := build(t, "ClientConn: 1\n")
+	r.client("192.0.2.77")
+	r.client("10.1.0.1")
+	if stranger, friend := r.connect("192.0.2.77"), r.connect("10.1.0.1"); stranger != busy || friend != "ok, trusted" {
+		t.Errorf("sessions: %s; of a friend: %s", stranger, friend)
+	}
+	r = build(t, "ClientRate: 1\n")
+	r.connect("192.0.2.77")
+	r.connect("10.1.0.1")
+	if stranger, friend := r.connect("192.0.2.77"), r.connect("10.1.0.1"); stranger != fast || friend != "ok, trusted" {
+		t.Errorf("connections: %s; of a friend: %s", stranger, friend)
 	}
 }
 

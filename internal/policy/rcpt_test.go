@@ -201,6 +201,20 @@ To:closed.example      REJECT
 	}
 }
 
+func TestPostmasterElsewhereIsNotOurs(t *testing.T) {
+	r := build(t, "", reverse("match"))
+	stranger := r.client("192.0.2.77")
+	for rcpt, want := range map[string]string{
+		"<postmaster@ours.example>":   "ok, why: local",
+		"<postmaster@backup.example>": "550 5.7.25 your address has no name in DNS, why: reverse_name",
+		"<alice@ours.example>":        "550 5.7.25 your address has no name in DNS, why: reverse_name",
+	} {
+		if got := r.rcpt(stranger, rcpt); got != want {
+			t.Errorf("%s: %s, want %s", rcpt, got, want)
+		}
+	}
+}
+
 func TestQuarantinedRecipients(t *testing.T) {
 	r := build(t, "To:alice@ours.example QUARANTINE:on watch\n")
 	if got := r.rcpt(r.client("192.0.2.77"), "<alice@ours.example>"); got != "ok, hold: on watch, why: local" {
