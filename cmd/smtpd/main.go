@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,7 @@ type program struct {
 	getenv  func(string) string
 	opts    options
 	log     *maillog.Logger
+	pairs   map[config.TLS]tls.Certificate // certificates with their keys, as read last
 }
 
 func (p *program) cli() *cli.App {

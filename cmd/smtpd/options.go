@@ -88,7 +88,7 @@ func metricsAddress(s string) (string, error) {
 		s = ":" + s
 	}
 	host, port, err := net.SplitHostPort(s)
-	if err != nil || port == "" {
+	if _, perr := net.LookupPort("tcp", port); err != nil || port == "" || perr != nil {
 		return "", usage("--metrics %s: not a port, nor an address such as 127.0.0.1:9125", status.Clean(s, 80))
 	}
 	if host == "" {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"postrider/internal/config"
 	"postrider/internal/maillog"
@@ -164,16 +168,24 @@ func (s *service) warn(conf config.Config) {
 		s.log.Warning("", "smtpd: this is a user's installation, and it runs as root")
 	}
 	for _, l := range conf.Listen {
-		for _, path := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA, l.Auth.File, l.Auth.Secret, l.Auth.TokenKey} {
-			if path == "" {
-				continue
-			}
-			if f, err := os.Open(path); err != nil {
-				s.log.Warning("", "smtpd: SIGHUP will fail: "+conf.Smtpd.User+" may not read what root could: "+err.Error())
-			} else {
-				f.Close()
-			}
+		for _, path := range []string{l.TLS.Certificate, l.TLS.Key} {
+			s.mayRead(path, "SIGHUP will keep the key as it is", conf)
 		}
+		for _, path := range []string{l.TLS.ClientCA, l.Auth.File, l.Auth.Secret, l.Auth.TokenKey} {
+			s.mayRead(path, "SIGHUP will fail", conf)
+		}
+	}
+}
+
+// mayRead warns of a file that root could read and the mail user cannot.
+func (s *service) mayRead(path, so string, conf config.Config) {
+	if path == "" {
+		return
+	}
+	if f, err := os.Open(path); err != nil {
+		s.log.Warning("", "smtpd: "+so+": "+conf.Smtpd.User+" may not read what root could: "+err.Error())
+	} else {
+		f.Close()
 	}
 }
 
@@ -240,6 +252,10 @@ func (s *service) serveMetrics() *http.Server {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 			s.daemon.Metrics(w, version)
 		})}
-	go web.Serve(s.metrics)
+	web.ErrorLog = log.New(io.Discard, "", 0) // what is wrong with a request is its sender's affair
+	go web.Serve(netutil.LimitListener(s.metrics, maxMetrics))
 	return web
 }
+
+// maxMetrics is how many may ask for figures at once. Others wait, and take no descriptor from sessions.
+const maxMetrics = 8

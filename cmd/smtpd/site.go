@@ -140,7 +140,7 @@ var modes = map[string]smtpd.Mode{
 func (p *program) newPort(l config.Listen) (*smtpd.Port, error) {
 	port := &smtpd.Port{Name: l.Address, Mode: modes[l.Mode], Implicit: l.Mode == "submissions"}
 	var err error
-	if port.TLS, err = tlsConfig(l.TLS); err != nil {
+	if port.TLS, err = p.tlsConfig(l.TLS); err != nil {
 		return nil, unusable(l, err)
 	}
 	if port.Implicit && port.TLS == nil {

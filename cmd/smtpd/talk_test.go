@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -86,15 +87,20 @@ func over(ts *testscript.TestScript, _ bool, args []string) {
 func keypair(ts *testscript.TestScript, _ bool, args []string) {
 	valid, err := time.ParseDuration(args[1])
 	ts.Check(err)
+	ts.Check(writePair(ts.MkAbs(args[0]), valid))
+}
+
+// writePair makes the files name.pem and name.key.
+func writePair(name string, valid time.Duration) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	cert := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{"mail.example.org"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(valid)}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
-	ts.Check(err)
-	secret, err := x509.MarshalECPrivateKey(key)
-	ts.Check(err)
-	for name, block := range map[string]*pem.Block{".pem": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "EC PRIVATE KEY", Bytes: secret}} {
-		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), pem.EncodeToMemory(block), 0o600))
-	}
+	der, err1 := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	secret, err2 := x509.MarshalECPrivateKey(key)
+	err3 := os.WriteFile(name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	err4 := os.WriteFile(name+".key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600)
+	return errors.Join(err1, err2, err3, err4)
 }

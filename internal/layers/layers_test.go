@@ -54,7 +54,7 @@ var layers = map[string]layer{
 	"cmd/sendmail":  {4, nil},
 	"cmd/mailq":     {4, []string{"github.com/urfave/cli/v2"}},
 	"cmd/queuerun":  {4, []string{"github.com/urfave/cli/v2"}},
-	"cmd/smtpd":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/sys"}},
+	"cmd/smtpd":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/net/netutil", "golang.org/x/sys"}},
 	"cmd/postrider": {4, []string{"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys", "github.com/BurntSushi/toml"}},
 }
 
