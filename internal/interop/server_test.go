@@ -79,7 +79,11 @@ func newServer(t *testing.T, trusted bool, smtpd ...string) *server {
 		}
 	}
 	s.at["metrics"] = freePort(t)
-	s.write("postrider.toml", s.config(hostname, s.next.address, "aliases = [\""+s.write("aliases", "")+"\"]")+b.String())
+	aliases := s.write("aliases", "")
+	if err := os.Chmod(aliases, 0o644); err != nil { // one that not everybody may read is shown to nobody
+		t.Fatal(err)
+	}
+	s.write("postrider.toml", s.config(hostname, s.next.address, "aliases = [\""+aliases+"\"]")+b.String())
 	t.Cleanup(s.kill)
 	return s
 }

@@ -198,7 +198,7 @@ func (s *server) holds(w way, text string) {
 	if m.Proto != w.proto || m.Login != user {
 		s.Errorf("it came by %s, login %q, want %s, %q", m.Proto, m.Login, w.proto, user)
 	}
-	if secure := strings.Contains(serverTrace.FindString(m.text), " (using TLS "); secure != (w.security != clear) {
+	if secure := strings.Contains(serverTrace.FindString(m.text), " (using TLSv1."); secure != (w.security != clear) {
 		s.Errorf("TLS is %v in %q", secure, serverTrace.FindString(m.text))
 	}
 	if err := m.differs(text); err != nil {
