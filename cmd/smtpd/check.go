@@ -65,7 +65,7 @@ func (p *program) check(conf config.Config, err error) error {
 	}
 	k := &checker{p, conf, resolver, time.Now()}
 	failed := false
-	for _, look := range []func() []finding{k.configuration, k.user, k.spool, k.tables, k.ports, k.listeners, k.lists, k.relaying} {
+	for _, look := range []func() []finding{k.configuration, k.user, k.spool, k.tables, k.ports, k.files, k.log, k.listeners, k.lists, k.relaying} {
 		for _, f := range look() {
 			fmt.Fprintln(p.out, f)
 			failed = failed || f.level == fail
@@ -85,13 +85,21 @@ func (k *checker) configuration() []finding {
 	list := []finding{good("configuration: %s", path)}
 	for _, err := range k.conf.CheckFiles() {
 		what, hint, found := strings.Cut(err.Error(), "; run: ")
-		do := "give only the mail system access"
+		do := remedy(err, "give only the mail system access")
 		if found {
 			do = "run: " + hint
 		}
 		list = append(list, finding{fail, what, do})
 	}
 	return list
+}
+
+// remedy is what to do about an error: of a file that is missing, to make it.
+func remedy(err error, otherwise string) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "make it, or correct its path"
+	}
+	return otherwise
 }
 
 // user looks whether there is somebody to work as.
@@ -133,7 +141,7 @@ func (k *checker) spool() []finding {
 func (k *checker) tables() []finding {
 	p, err := k.policy(k.conf)
 	if err != nil {
-		return []finding{{fail, "tables: " + status.From(err).Error(), "correct the table"}}
+		return []finding{{fail, "tables: " + status.From(err).Error(), remedy(err, "correct the table")}}
 	}
 	list := []finding{good("tables: they can be read")}
 	for _, note := range p.Notes() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (k *checker) ports() []finding {
 		port, err := k.newPort(l)
 		switch {
 		case err != nil:
-			list = append(list, finding{fail, status.From(err).Error(), "correct the table, or the file"})
+			list = append(list, finding{fail, status.From(err).Error(), remedy(err, "correct the table, or the file")})
 		case port.TLS != nil:
 			list = append(list, k.certificate(l, port))
 		case l.Mode == "submission":
@@ -63,55 +64,74 @@ func (k *checker) certificate(l config.Listen, port *smtpd.Port) finding {
 	return good("%s is for %s, until %s", name, k.conf.Hostname, c.NotAfter.Format(time.DateOnly))
 }
 
-// listeners looks whether the sockets can be opened, or are the server's already.
+// listeners looks whether the sockets can be opened, or are the server's already. It keeps them open until it has looked
+// at all, so that those that do not go together are found.
 func (k *checker) listeners() []finding {
 	var list []finding
+	seen, held := map[string]bool{}, map[string]string{} // keys; addresses by ports
 	sockets := &sockets{loopback: k.opts.loopback}
 	for _, l := range listens(k.conf, nil) {
-		switch {
-		case strings.HasPrefix(l.Address, "systemd:"):
+		if strings.HasPrefix(l.Address, "systemd:") {
 			list = append(list, good("listen %s: a socket of systemd, if it starts the server", l.Address))
-		case strings.HasPrefix(l.Address, "/"):
-			list = append(list, k.path(l))
-		default:
-			for _, p := range sockets.tcpPlaces(l) {
-				list = append(list, k.address(p))
+			continue
+		}
+		places := []place{sockets.unixPlace(l)}
+		if !strings.HasPrefix(l.Address, "/") {
+			places = sockets.tcpPlaces(l)
+		}
+		for _, p := range places {
+			if seen[p.key] {
+				list = append(list, finding{fail, "listen " + p.where + ": there are two of this address", "remove one of the tables"})
+				continue
 			}
+			seen[p.key] = true
+			if strings.HasPrefix(p.where, "/") {
+				list = append(list, k.path(l))
+				continue
+			}
+			open, f := k.address(p, held)
+			if open != nil {
+				defer open.Close()
+			}
+			list = append(list, f)
 		}
 	}
 	return list
 }
 
-// address opens a socket for a moment.
-func (k *checker) address(p place) finding {
+// address opens a socket, for the caller to close. held are those that are open already.
+func (k *checker) address(p place, held map[string]string) (net.Listener, finding) {
 	l, err := p.bind()
-	switch {
+	_, port, _ := net.SplitHostPort(p.where)
+	switch other, ours := held[port]; {
 	case err == nil:
-		l.Close()
-		return good("listen %s: it is free", p.where)
+		held[port] = p.where
+		return l, good("listen %s: it is free", p.where)
+	case errors.Is(err, syscall.EADDRINUSE) && ours:
+		return nil, finding{fail, "listen " + p.where + " and listen " + other + " are in each other's way", "remove one of the tables"}
 	case errors.Is(err, syscall.EADDRINUSE) && k.answers("tcp", p.where, p.listen.Mode):
-		return good("listen %s: the server answers there", p.where)
+		return nil, good("listen %s: the server answers there", p.where)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return finding{fail, "listen " + p.where + ": another program has it", "stop that program, or choose another address"}
+		return nil, finding{fail, "listen " + p.where + ": another program has it", "stop that program, or choose another address"}
 	case errors.Is(err, syscall.EACCES):
-		return finding{fail, "listen " + p.where + ": " + err.Error(), "let root start the server, or systemd open the socket"}
+		return nil, finding{fail, "listen " + p.where + ": " + err.Error(), "let root start the server, or systemd open the socket"}
 	case p.optional:
-		return good("listen %s: this machine has no such address", p.where)
+		return nil, good("listen %s: this machine has no such address", p.where)
 	}
-	return finding{fail, "listen " + p.where + ": " + err.Error(), "correct the address"}
+	return nil, finding{fail, "listen " + p.where + ": " + err.Error(), "correct the address"}
 }
 
-// answers tells whether a server with our name greets at an address. Where TLS begins at once it is not asked.
+// answers tells whether a server with our name greets at an address.
 func (k *checker) answers(network, address, mode string) bool {
-	if mode == "submissions" {
-		return true
-	}
 	conn, err := net.DialTimeout(network, address, time.Second)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(k.conf.Smtpd.GreetingDelay + 5*time.Second))
+	if mode == "submissions" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // whose certificate it is has been looked at in the file
+	}
 	line, _ := bufio.NewReaderSize(conn, 1<<10).ReadSlice('\n')
 	return strings.HasPrefix(string(line), "220 "+k.conf.Hostname+" ")
 }

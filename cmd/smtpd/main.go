@@ -4,6 +4,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"postrider/internal/auth"
 	"postrider/internal/config"
 	"postrider/internal/maillog"
 	"postrider/internal/status"
@@ -59,7 +61,9 @@ type program struct {
 	getenv  func(string) string
 	opts    options
 	log     *maillog.Logger
-	pairs   map[config.TLS]tls.Certificate // certificates with their keys, as read last
+	pairs   kept[config.TLS, tls.Certificate] // certificates with their keys, as read last
+	pools   kept[string, *x509.CertPool]      // authorities by their files
+	logins  kept[login, *auth.Authenticator]  // those who know passwords
 }
 
 func (p *program) cli() *cli.App {
@@ -91,6 +95,9 @@ func (p *program) action(c *cli.Context) (err error) {
 	// Whoever reads what we write may go away; that must not end us between a commit and its 250.
 	signal.Ignore(syscall.SIGPIPE)
 	syscall.Umask(0o077)
+	if err = enough(); err != nil {
+		return err
+	}
 	switch p.opts.mode {
 	case modeStdio, modeBatch:
 		return p.stdio()

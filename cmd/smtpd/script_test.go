@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // fakeQueuerun notes how it was called.
-const fakeQueuerun = "#!/bin/sh\necho queuerun \"$@\" >>\"$WORK/ran\"\n"
+const fakeQueuerun = "#!/bin/sh\necho queuerun \"$@\" >>\"WORK/ran\"\n"
 
 const testConfig = `hostname = "mail.example.org"
 domains = ["example.org"]
@@ -106,7 +106,7 @@ func setup(env *testscript.Env, self string) error {
 			return err
 		}
 	}
-	files := map[string]string{"libexec/queuerun": fakeQueuerun, "base.toml": strings.ReplaceAll(testConfig, "WORK", work), "access": ""}
+	files := map[string]string{"libexec/queuerun": strings.ReplaceAll(fakeQueuerun, "WORK", work), "base.toml": strings.ReplaceAll(testConfig, "WORK", work), "access": ""}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o755); err != nil {
 			return err

@@ -111,6 +111,9 @@ func (s *service) open(conf config.Config, open []opening) error {
 		return err
 	}
 	s.warn(conf)
+	if why := noLog(conf.Log, devLog); why != "" {
+		fmt.Fprintln(s.err, "smtpd: "+why)
+	}
 	return nil
 }
 
@@ -147,6 +150,19 @@ const (
 	otherDescriptors = 64
 )
 
+// fewestDescriptors are those without which the runtime ends the program, where it should return an error.
+const fewestDescriptors = 16
+
+// enough tells whether there are file descriptors to begin with.
+func enough() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < fewestDescriptors {
+		why := fmt.Sprintf("%d file descriptors are not enough (ulimit -n)", limit.Cur)
+		return status.Fail("smtpd", status.ExitOSErr, why, nil)
+	}
+	return nil
+}
+
 // affordable is how many sessions there can be. Package os has raised our limit to the hard one.
 func (s *service) affordable(sessions int) int {
 	var limit syscall.Rlimit
@@ -167,25 +183,10 @@ func (s *service) warn(conf config.Config) {
 	if os.Geteuid() == 0 {
 		s.log.Warning("", "smtpd: this is a user's installation, and it runs as root")
 	}
-	for _, l := range conf.Listen {
-		for _, path := range []string{l.TLS.Certificate, l.TLS.Key} {
-			s.mayRead(path, "SIGHUP will keep the key as it is", conf)
+	for _, path := range keyFiles(conf) {
+		if err := readable(path); err != nil {
+			s.log.Warning("", "smtpd: "+unread+" what "+conf.Smtpd.User+" may not: "+err.Error())
 		}
-		for _, path := range []string{l.TLS.ClientCA, l.Auth.File, l.Auth.Secret, l.Auth.TokenKey} {
-			s.mayRead(path, "SIGHUP will fail", conf)
-		}
-	}
-}
-
-// mayRead warns of a file that root could read and the mail user cannot.
-func (s *service) mayRead(path, so string, conf config.Config) {
-	if path == "" {
-		return
-	}
-	if f, err := os.Open(path); err != nil {
-		s.log.Warning("", "smtpd: "+so+": "+conf.Smtpd.User+" may not read what root could: "+err.Error())
-	} else {
-		f.Close()
 	}
 }
 

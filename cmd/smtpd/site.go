@@ -152,11 +152,18 @@ func (p *program) newPort(l config.Listen) (*smtpd.Port, error) {
 	}
 	report := func(err error) { p.log.Warning("", "smtpd: "+err.Error()) }
 	a, err := auth.New(l.Auth, clientCA, auth.Options{Report: report})
+	a, err = keep(p, &p.logins, login{l.Auth, clientCA}, a, err)
 	if err != nil {
 		return nil, unusable(l, err)
 	}
 	port.Auth = a
 	return port, nil
+}
+
+// login is by what users log in at a port.
+type login struct {
+	config.Auth
+	certificates bool
 }
 
 // unusable is what is wrong with a [[listen]] table.

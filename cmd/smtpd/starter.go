@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -113,7 +114,7 @@ func (s *starter) start(args ...string) (*exec.Cmd, error) {
 	path, err := s.program("queuerun")
 	if err == nil {
 		cmd := exec.Command(path, append(args, s.args...)...)
-		cmd.Dir = "/"
+		cmd.Dir, cmd.Env = "/", environment(os.Getenv)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		sibling.CloseOnExec()
 		if err = cmd.Start(); err == nil {
@@ -122,6 +123,20 @@ func (s *starter) start(args ...string) (*exec.Cmd, error) {
 	}
 	return nil, status.Fail("smtpd", status.ExitOSErr, "cannot start queuerun", err)
 }
+
+// environment is that of a queue run: what whoever has started us has in his is nothing for a mailer or a filter.
+func environment(getenv func(string) string) []string {
+	env := []string{"PATH=" + runPath, "HOME=/"}
+	for _, name := range []string{"POSTRIDER_CONFIG", "TZ", "LANG"} {
+		if value := getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// runPath is where a queue run finds programs.
+const runPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // turn starts a queue run for the recipients in a domain, as a client has asked by ETRN; and in all below it when it
 // begins with "@" (RFC 1985 section 5.3). The error is temporary.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,5 +146,38 @@ func TestRunsThatClientsAskFor(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("runs do not end")
 		}
+	}
+}
+
+func TestEnvironmentOfARun(t *testing.T) {
+	t.Setenv("LD_PRELOAD_OF_ROOT", "x")
+	t.Setenv("HOME", "/root")
+	t.Setenv("POSTRIDER_CONFIG", "/etc/x.toml")
+	t.Setenv("TZ", "UTC")
+	t.Setenv("LANG", "")
+	dir := t.TempDir()
+	r := newRuns(t, options{})
+	defer r.close()
+	script := "#!/bin/sh\nexec env >" + dir + "/env\n"
+	if err := os.WriteFile(filepath.Join(dir, "queuerun"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.program = func(name string) (string, error) { return filepath.Join(dir, name), nil }
+	cmd, err := r.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, line := range strings.Fields(readIf(filepath.Join(dir, "env"))) {
+		if !strings.HasPrefix(line, "PWD=") && !strings.HasPrefix(line, "_=") && !strings.HasPrefix(line, "SHLVL=") { // of the shell
+			got = append(got, line)
+		}
+	}
+	slices.Sort(got)
+	if want := "HOME=/ PATH=" + runPath + " POSTRIDER_CONFIG=/etc/x.toml TZ=UTC"; strings.Join(got, " ") != want {
+		t.Errorf("%q, want %s", got, want)
 	}
 }

@@ -14,30 +14,55 @@ import (
 // maxPEM is more than a file of certificates or a key has.
 const maxPEM = 4 << 20
 
-// keyPair reads a certificate and its key. A key that only root could read, before the server gave up its rights, stays as
-// it was: the rest of a reload need not fail for it.
+// kept is what was made of files that root could read. Where the mail user may not read them it stays as it was: the rest
+// of a reload need not fail for it.
+type kept[K comparable, V any] map[K]V
+
+// keep returns what has just been made of files, or else what is kept.
+func keep[K comparable, V any](p *program, all *kept[K, V], key K, made V, err error) (V, error) {
+	if err == nil {
+		if *all == nil {
+			*all = kept[K, V]{}
+		}
+		(*all)[key] = made
+		return made, nil
+	}
+	if old, have := (*all)[key]; have && errors.Is(err, fs.ErrPermission) {
+		p.log.Warning("", "smtpd: what only root could read stays as it was: "+err.Error())
+		return old, nil
+	}
+	return made, err
+}
+
+// keyPair reads a certificate and its key.
 func (p *program) keyPair(t config.TLS) (tls.Certificate, error) {
+	pair, err := readPair(t)
+	return keep(p, &p.pairs, t, pair, err)
+}
+
+func readPair(t config.TLS) (pair tls.Certificate, err error) {
 	chain, err := fsys.ReadFile(t.Certificate, maxPEM)
 	var key []byte
 	if err == nil {
 		key, err = fsys.ReadFile(t.Key, maxPEM)
 	}
-	if old, have := p.pairs[t]; have && errors.Is(err, fs.ErrPermission) {
-		p.log.Warning("", "smtpd: the key stays as it was: "+err.Error())
-		return old, nil
-	}
-	var pair tls.Certificate
 	if err == nil {
 		pair, err = tls.X509KeyPair(chain, key)
 	}
 	if err != nil {
 		return pair, fmt.Errorf("certificate %s and key %s: %w", t.Certificate, t.Key, err)
 	}
-	if p.pairs == nil {
-		p.pairs = map[config.TLS]tls.Certificate{}
-	}
-	p.pairs[t] = pair
 	return pair, nil
+}
+
+// pool reads a file of authorities.
+func (p *program) pool(path string) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	text, err := fsys.ReadFile(path, maxPEM)
+	if err == nil && !pool.AppendCertsFromPEM(text) {
+		err = fmt.Errorf("%s: %w", path, errors.New("no certificate in PEM form"))
+	}
+	return keep(p, &p.pools, path, pool, err)
 }
 
 // tlsConfig is what a table says of TLS; nil where there is no certificate.
@@ -58,13 +83,8 @@ func (p *program) tlsConfig(t config.TLS) (*tls.Config, error) {
 	if t.ClientCA == "" {
 		return c, nil
 	}
-	text, err := fsys.ReadFile(t.ClientCA, maxPEM)
-	if err != nil {
+	if c.ClientCAs, err = p.pool(t.ClientCA); err != nil {
 		return nil, err
-	}
-	c.ClientCAs = x509.NewCertPool()
-	if !c.ClientCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: %w", t.ClientCA, errors.New("no certificate in PEM form"))
 	}
 	c.ClientAuth = tls.VerifyClientCertIfGiven
 	return c, nil

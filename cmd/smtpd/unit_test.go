@@ -165,3 +165,15 @@ func TestMetricsAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestNoLog(t *testing.T) {
+	here, nowhere := t.TempDir(), filepath.Join(t.TempDir(), "none")
+	for _, tc := range []struct {
+		log, device string
+		lost        bool
+	}{{"syslog", here, false}, {"syslog", nowhere, true}, {"/var/log/mail", nowhere, false}, {"stderr", nowhere, false}} {
+		if why := noLog(tc.log, tc.device); (why != "") != tc.lost {
+			t.Errorf("%s, %s: %q", tc.log, tc.device, why)
+		}
+	}
+}
