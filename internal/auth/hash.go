@@ -18,6 +18,7 @@ type hash interface {
 	matches(password string) bool
 	scheme() string // as Dovecot calls it
 	cost() string   // the same for hashes that take the same time
+	price() float64 // about how long it takes, in microseconds, to tell which is the slower
 }
 
 // schemes are the names that may stand before a hash, and how a hash of each begins.
@@ -95,6 +96,9 @@ func parseBcrypt(s string) (hash, error) {
 	if err != nil || len(s) != 60 {
 		return nil, errHash
 	}
+	if strings.Trim(s[7:], cryptAlphabet) != "" { // it would match nothing, and that in no time
+		return nil, errHash
+	}
 	if cost > maxBcrypt {
 		return nil, fmt.Errorf("the hash's cost %d is more than %d", cost, maxBcrypt)
 	}
@@ -105,7 +109,11 @@ func (h bcryptHash) matches(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil
 }
 func (h bcryptHash) scheme() string { return "BLF-CRYPT" }
-func (h bcryptHash) cost() string   { return string(h[:6]) }
+func (h bcryptHash) cost() string   { return "BLF-CRYPT" + string(h[4:6]) }
+func (h bcryptHash) price() float64 {
+	cost, _ := strconv.Atoi(string(h[4:6]))
+	return 56 * float64(int(1)<<cost)
+}
 
 // argonHash is a hash of Argon2 (RFC 9106).
 type argonHash struct {
@@ -190,6 +198,8 @@ func (h argonHash) scheme() string {
 func (h argonHash) cost() string {
 	return fmt.Sprintf("%s,%d,%d,%d", h.scheme(), h.memory, h.time, h.threads)
 }
+
+func (h argonHash) price() float64 { return 0.6 * float64(h.memory) * float64(h.time) }
 
 // String is the hash in its usual form.
 func (h argonHash) String() string {

@@ -65,6 +65,7 @@ func (k keys) matches(password string) bool {
 }
 func (k keys) scheme() string { return "SCRAM-SHA-256" }
 func (k keys) cost() string   { return fmt.Sprint("SCRAM", k.Iters) }
+func (k keys) price() float64 { return 0.16 * float64(k.Iters) }
 
 // String is the keys in Dovecot's form.
 func (k keys) String() string {

@@ -12,6 +12,63 @@ import (
 	"github.com/xdg-go/scram"
 )
 
+// What is done for users who do not exist, so that nobody can tell them from others.
+
+// absent is a hash of no password: nothing is known whose sum is zero.
+var absent = argonHash{id: true, memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, 16), sum: make([]byte, 32)}
+
+// maxKinds is how many kinds of hashes a failure takes the time of.
+const maxKinds = 4
+
+// kindsOf are hashes of different cost: the slowest of all, and then those that most have. absent is there when the file
+// has none.
+func kindsOf(byName map[string]*account) (kinds []hash) {
+	count := map[string]int{}
+	for _, a := range byName {
+		if a.password == nil {
+			continue
+		}
+		cost := a.password.cost()
+		if count[cost]++; count[cost] == 1 {
+			kinds = append(kinds, a.password)
+		}
+	}
+	if len(kinds) == 0 {
+		return []hash{absent}
+	}
+	slower := func(a, b hash) int { return cmp.Or(cmp.Compare(b.price(), a.price()), cmp.Compare(a.cost(), b.cost())) }
+	slices.SortFunc(kinds, slower)
+	slices.SortStableFunc(kinds[1:], func(a, b hash) int { return cmp.Compare(count[b.cost()], count[a.cost()]) })
+	return kinds[:min(len(kinds), maxKinds)]
+}
+
+// compare tells whether that is the password of an account, which may be nil. If not, one hash of each kind has been
+// computed, whether there is such an account or not, and of which kind its own is.
+func (u *users) compare(a *account, password string) bool {
+	own := ""
+	if a != nil && a.password != nil {
+		if matches(a.password, password) {
+			return true
+		}
+		own = a.password.cost()
+	}
+	for _, h := range u.kinds {
+		if h.cost() != own {
+			compute(h, password)
+		}
+	}
+	return false
+}
+
+// compute takes the time of a comparison that fails.
+func compute(h hash, password string) {
+	prepared := prepPassword(password)
+	h.matches(prepared)
+	if prepared != password {
+		h.matches(password)
+	}
+}
+
 // seed is a secret of which the salts of those who do not exist are made.
 type seed []byte
 

@@ -73,8 +73,8 @@ func (a *Authenticator) logIn(ctx context.Context, x *exchange, name, password s
 	return nil
 }
 
-// check finds the account of a user with that password. For who does not exist, or has no password, a hash of the usual
-// kind is computed as well, so that it takes as long.
+// check finds the account of a user with that password. A failure takes as long for who does not exist, or has no
+// password, as for others.
 func (a *Authenticator) check(ctx context.Context, name, password string) (*account, error) {
 	name, err := prepName(name)
 	if err != nil {
@@ -82,23 +82,18 @@ func (a *Authenticator) check(ctx context.Context, name, password string) (*acco
 	}
 	users := a.file.current()
 	account := users.byName[name]
-	known := account != nil && account.password != nil
 	if account, ok := users.recent.get(name, password, a.now()); ok {
 		return account, nil
-	}
-	against := users.common
-	if known {
-		against = account.password
 	}
 	select {
 	case hashing <- struct{}{}:
 	case <-ctx.Done():
 		return nil, temporary(ctx.Err())
 	}
-	ok := matches(against, password)
+	ok := users.compare(account, password)
 	<-hashing
 	switch {
-	case !known:
+	case account == nil || account.password == nil:
 		return nil, failed(errUnknown)
 	case !ok:
 		return nil, failed(errPassword)

@@ -154,23 +154,6 @@ func TestWhoTriedIsKnownForTheLog(t *testing.T) {
 	}
 }
 
-func TestAUserWhoDoesNotExistIsHashedLikeOthers(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		file []string
-		want string
-	}{
-		{"one kind", []string{"alice:" + quickCrypt}, "$2a$05"},
-		{"most are of one kind", []string{"alice:" + quickCrypt, "bob:" + quick, "carl:" + quick}, "ARGON2ID,256,2,1"},
-		{"nobody has a password", []string{"alice:*"}, absent.cost()},
-	} {
-		a := withUsers(t, c.file...)
-		if got := a.file.current().common.cost(); got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
-	}
-}
-
 // slow is a hash that is as slow as a test wants.
 type slow struct {
 	begun chan struct{}
@@ -180,6 +163,7 @@ type slow struct {
 func (s slow) matches(string) bool { s.begun <- struct{}{}; <-s.end; return true }
 func (slow) scheme() string        { return "SLOW" }
 func (slow) cost() string          { return "SLOW" }
+func (slow) price() float64        { return 0 }
 
 func TestOnlySoManyHashesAreComputedAtOnce(t *testing.T) {
 	a := withUsers(t, "alice:"+quick)

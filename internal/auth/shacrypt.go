@@ -22,13 +22,14 @@ type shaHash struct {
 type shaKind struct {
 	name  string
 	new   func() stdhash.Hash
+	round float64 // microseconds
 	order []int
 }
 
-var sha256Kind = &shaKind{"SHA256-CRYPT", sha256.New, []int{
+var sha256Kind = &shaKind{"SHA256-CRYPT", sha256.New, 0.16, []int{
 	0, 10, 20, 21, 1, 11, 12, 22, 2, 3, 13, 23, 24, 4, 14, 15, 25, 5, 6, 16, 26, 27, 7, 17, 18, 28, 8, 9, 19, 29, 31, 30}}
 
-var sha512Kind = &shaKind{"SHA512-CRYPT", sha512.New, []int{
+var sha512Kind = &shaKind{"SHA512-CRYPT", sha512.New, 0.3, []int{
 	0, 21, 42, 22, 43, 1, 44, 2, 23, 3, 24, 45, 25, 46, 4, 47, 5, 26, 6, 27, 48, 28, 49, 7, 50, 8, 29, 9, 30, 51, 31, 52,
 	10, 53, 11, 32, 12, 33, 54, 34, 55, 13, 56, 14, 35, 15, 36, 57, 37, 58, 16, 59, 17, 38, 18, 39, 60, 40, 61, 19, 62, 20,
 	41, 63}}
@@ -69,6 +70,7 @@ func (h shaHash) matches(password string) bool {
 }
 func (h shaHash) scheme() string { return h.kind.name }
 func (h shaHash) cost() string   { return h.kind.name + strconv.Itoa(h.rounds) }
+func (h shaHash) price() float64 { return h.kind.round * float64(h.rounds) }
 
 // of is the sum of a password. The numbers of steps are those of the specification.
 func (h shaHash) of(password string) string {

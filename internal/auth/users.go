@@ -18,8 +18,8 @@ const (
 // users is one version of the file of users. It is not changed, but for what it remembers of successes.
 type users struct {
 	byName map[string]*account
-	common hash // of the kind that most have; it is computed for who does not exist
-	scram  bool // whoever has a password has keys
+	kinds  []hash // one each of the kinds of hashes that every failure takes the time of
+	scram  bool   // whoever has a password has keys
 	usual  factors
 	seeds  []seed // make the salts of those who do not exist
 	recent *memory[*account]
@@ -99,25 +99,15 @@ func parseAccount(line string) (*account, error) {
 
 // summarize finds out what is to be known of all.
 func (u *users) summarize() {
-	costs := map[string]int{}
 	keyed, others := false, false
-	u.common = absent
 	for _, a := range u.byName {
-		if a.password == nil {
-			continue
+		if a.password != nil {
+			keyed, others = keyed || a.keys != nil, others || a.keys == nil
 		}
-		cost := a.password.cost()
-		if costs[cost]++; costs[cost] > costs[u.common.cost()] {
-			u.common = a.password
-		}
-		keyed, others = keyed || a.keys != nil, others || a.keys == nil
 	}
 	u.scram = keyed && !others
-	u.usual, u.seeds = usualFactors(u.byName), sow(u.byName)
+	u.kinds, u.usual, u.seeds = kindsOf(u.byName), usualFactors(u.byName), sow(u.byName)
 }
-
-// absent is a hash of no password: nothing is known whose sum is zero.
-var absent = argonHash{id: true, memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, 16), sum: make([]byte, 32)}
 
 // credentials are the keys of a user. The account is nil when there are none, and then they are keys that nobody has.
 // Those are made in any case, for the time that it takes.
