@@ -31,10 +31,14 @@ func (d *Database) Expand(local string) (*Expansion, bool, error) {
 	return d.expand(local, maxMembers)
 }
 
+// probeMembers is how many recipients a Probe finds. A handful is what people write by hand, and forget when one leaves.
+const probeMembers = 20
+
 // Probe is Expand for those who ask for one recipient after the other, and anybody may have them ask: it reads no included
-// files and goes on only until there are two recipients. An Expansion without Recipients comes to several, or may.
+// files and goes on only until there are more than a few recipients. An Expansion without Recipients comes to several, or
+// may.
 func (d *Database) Probe(local string) (*Expansion, bool, error) {
-	x, ok, err := d.expand(local, 1)
+	x, ok, err := d.expand(local, probeMembers)
 	if errors.Is(err, errSeveral) {
 		return &Expansion{Entry: x.Entry}, true, nil
 	}
@@ -121,7 +125,7 @@ func (x *expander) member(m Member, in scope) error {
 }
 
 func (x *expander) include(m Member, in scope) error {
-	if x.most == 1 {
+	if x.most == probeMembers {
 		return errSeveral
 	}
 	if x.seen[includeWord+m.Text] {
@@ -145,7 +149,7 @@ func (x *expander) find(local string) (Entry, bool, error) {
 	if f.table == nil || err != nil {
 		return Entry{}, false, err
 	}
-	if x.most == 1 && len(f.text) > 2*maxText {
+	if x.most == probeMembers && len(f.text) > 2*maxText {
 		return f.table.head(f.name, f.located), true, errSeveral
 	}
 	return f.table.entry(f.name, f.located), true, nil
@@ -223,7 +227,7 @@ func (x *expander) add(m Member, in scope) error {
 }
 
 func (x *expander) tooMany() error {
-	if x.most == 1 {
+	if x.most == probeMembers {
 		return errSeveral
 	}
 	return tooMany(x.result.Entry)

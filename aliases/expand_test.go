@@ -73,17 +73,26 @@ func TestRootSetting(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	d := open(t, "one: two, TWO\ntwo: b\nmany: one, c\nlist: :include:/nonexistent\nbad: b c\nloop: loop, loop+x\nlong: b,\n # "+strings.Repeat("x", 3*maxText)+"\n b\nlonger: long\n")
+	some := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprint("x", i))
+		}
+		return strings.Join(list, "; ")
+	}
+	comma := strings.NewReplacer(";", ",").Replace
+	d := open(t, "one: two, TWO\ntwo: b\nmany: one, c\nfew: "+comma(some(probeMembers))+"\nmore: "+comma(some(probeMembers+1))+"\nlist: :include:/nonexistent\nbad: b c\nloop: loop, loop+x\nlong: b,\n # "+strings.Repeat("x", 3*maxText)+"\n b\nlonger: long\n")
 	for _, c := range []struct{ ask, want string }{
-		{"one", "b"}, {"many", ""}, {"list", ""}, {"bad", "error b c"}, {"loop", ""}, {"none", "none"}, {"long", ""}, {"longer", ""},
+		{"one", "b"}, {"many", "b; c"}, {"few", some(probeMembers)}, {"more", ""}, {"list", ""}, {"bad", "error b c"}, {"loop", `\loop; \loop+x`}, {"none", "none"}, {"long", ""}, {"longer", ""},
 	} {
 		x, ok, err := d.Probe(c.ask)
 		got := "none"
 		if ok {
-			got = ""
+			var list []string
 			for _, r := range x.Recipients {
-				got += spell(r.Member)
+				list = append(list, spell(r.Member))
 			}
+			got = strings.Join(list, "; ")
 		}
 		if got != c.want || err != nil || ok && x.Entry.Name != c.ask {
 			t.Errorf("%s: %q, %v", c.ask, got, err)

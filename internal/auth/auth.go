@@ -7,12 +7,12 @@
 //
 // # Rules
 //
-// Nobody learns from a reply, or from the time it takes, whether a user exists, as long as the hashes in the file are of
-// few kinds (maxKinds) and keys of SCRAM have one number of iterations and one length of salt: a failure takes the time
-// of each kind, but who has one that is neither among the most common nor the slowest takes more, and who has
-// other factors of SCRAM is shown by them. What cannot be found out just now is a
-// temporary failure, and never a success. A client acts as whom it has logged in: another authorization identity is
-// refused. Names and passwords have caps, and only so many passwords are checked at once as there are processors.
+// Nobody learns from a reply, or from the time it takes, whether a user exists, as long as the hashes in the file are
+// of few kinds (maxKinds) and keys of SCRAM have one number of iterations and one length of salt: a failure takes the
+// time of each kind, but who has one that is neither among the most common nor the slowest takes more, and who has
+// other factors of SCRAM is shown by them. What cannot be found out just now is a temporary failure, and never a
+// success. A client acts as whom it has logged in: another authorization identity is refused. Names and passwords have
+// caps, and only so many passwords are checked at once as there are processors.
 //
 // # The file of users
 //

@@ -74,8 +74,24 @@ func (r *Router) isUser(name string) (bool, error) {
 }
 
 // Check is Route for those who want to know only whether there is such a recipient, as a server does at RCPT. It costs
-// little, whatever the size of a list, and an Expand has no members.
-func (r *Router) Check(a address.Address) Decision { return r.route(a, r.aliases.Probe) }
+// little, whatever the size of a list, and an Expand has no members. An alias of a few, of whom there is none, is none.
+func (r *Router) Check(a address.Address) Decision {
+	d := r.route(a, r.aliases.Probe)
+	if d.Kind == Expand && len(d.Members) > 0 && r.nobody(d.Members) {
+		d.step("there is none of them")
+		d.refuse(status.New("route.user", 550, status.Code{5, 1, 1}, a.String()+": nobody whom it stands for is here", nil))
+	}
+	d.Members = nil
+	return d
+}
+
+// nobody tells whether it is certain that there is none of list.
+func (r *Router) nobody(list []Member) bool {
+	return !slices.ContainsFunc(list, func(m Member) bool {
+		d := r.Final(m)
+		return m.Agent != "" || d.Kind != Refuse || d.Status.Class() != status.Permanent
+	})
+}
 
 // expander is one of the ways to expand an alias.
 type expander func(local string) (*aliases.Expansion, bool, error)
