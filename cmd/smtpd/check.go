@@ -65,7 +65,7 @@ func (p *program) check(conf config.Config, err error) error {
 	}
 	k := &checker{p, conf, resolver, time.Now()}
 	failed := false
-	for _, look := range []func() []finding{k.configuration, k.user, k.spool, k.tables, k.ports, k.files, k.log, k.listeners, k.lists, k.relaying} {
+	for _, look := range []func() []finding{k.configuration, k.user, k.spool, k.tables, k.ports, k.files, k.log, k.listeners, k.metrics, k.lists, k.relaying} {
 		for _, f := range look() {
 			fmt.Fprintln(p.out, f)
 			failed = failed || f.level == fail

@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +121,37 @@ func (k *checker) address(p place, held map[string]string) (net.Listener, findin
 		return nil, good("listen %s: this machine has no such address", p.where)
 	}
 	return nil, finding{fail, "listen " + p.where + ": " + err.Error(), "correct the address"}
+}
+
+// metrics looks whether the address for figures can be had.
+func (k *checker) metrics() []finding {
+	where := k.opts.metrics
+	if where == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", where)
+	switch {
+	case err == nil:
+		l.Close()
+		return []finding{good("metrics %s: it is free", where)}
+	case errors.Is(err, syscall.EADDRINUSE) && countsAt(where):
+		return []finding{good("metrics %s: the server answers there", where)}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return []finding{{fail, "metrics " + where + ": another program has it", "stop that program, or choose another address"}}
+	}
+	return []finding{{fail, "metrics " + where + ": " + bare(err).Error(), "correct the address"}}
+}
+
+// countsAt tells whether a server of ours shows its figures at an address.
+func countsAt(address string) bool {
+	web := http.Client{Timeout: 2 * time.Second}
+	r, err := web.Get("http://" + address + "/metrics")
+	if err != nil {
+		return false
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	return err == nil && strings.Contains(string(text), "postrider_smtpd_build_info")
 }
 
 // answers tells whether a server with our name greets at an address.

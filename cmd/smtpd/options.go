@@ -68,7 +68,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 	switch {
 	case o.loopback && !serves && o.mode != modeCheck:
 		return o, usage("--loopback does not go with --%s", o.mode)
-	case o.metrics != "" && !serves:
+	case o.metrics != "" && !serves && o.mode != modeCheck:
 		return o, usage("--metrics does not go with --%s", o.mode)
 	case o.metrics != "":
 		if o.metrics, err = metricsAddress(o.metrics); err != nil {

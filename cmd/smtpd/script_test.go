@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,8 +69,10 @@ func TestScripts(t *testing.T) {
 			"activate": activate,
 			"ended":    ended,
 			"exits":    exits,
+			"fetch":    fetch,
 			"inetd":    inetd,
 			"keypair":  keypair,
+			"leave":    leave,
 			"listen":   listen,
 			"logged":   logged,
 			"notified": notified,
@@ -300,6 +304,24 @@ func start(ts *testscript.TestScript, cmd *exec.Cmd) {
 func sendSignal(ts *testscript.TestScript, _ bool, args []string) {
 	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}
 	ts.Check(staged(ts).server.Process.Signal(signals[args[0]]))
+}
+
+// fetch prints what an address answers over HTTP.
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	web := http.Client{Timeout: patience}
+	r, err := web.Get(args[0])
+	ts.Check(err)
+	defer r.Body.Close()
+	_, err = io.Copy(ts.Stdout(), r.Body)
+	ts.Check(err)
+}
+
+// leave leaves a Unix socket behind where nobody listens.
+func leave(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: ts.MkAbs(args[0]), Net: "unix"})
+	ts.Check(err)
+	l.SetUnlinkOnClose(false)
+	ts.Check(l.Close())
 }
 
 // ended waits for the end of the server, with the given exit status.

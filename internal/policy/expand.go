@@ -24,7 +24,7 @@ func (p *Policy) Expand(_ context.Context, c *smtpd.Client, text string) smtpd.A
 	}
 	a, ok := mailbox(text)
 	switch {
-	case !ok || a.NeedsUTF8():
+	case !ok:
 		return answer(550, status.Code{5, 1, 1}, "no such list here")
 	case !p.isLocal(a):
 		return answer(550, status.Code{5, 7, 1}, "<"+a.String()+">: not a list of this host")
@@ -74,7 +74,7 @@ func (p *Policy) members(a address.Address, e aliases.Entry) smtpd.Answer {
 // member is a member of a list as EXPN shows it, with the full name that the list has or else the user's; "" when it is
 // none that is shown: commands and files are nobody's business.
 func (p *Policy) member(m aliases.Member) string {
-	if m.Kind != aliases.Address && m.Kind != aliases.User || m.Address.NeedsUTF8() {
+	if m.Kind != aliases.Address && m.Kind != aliases.User {
 		return ""
 	}
 	name := fullName("-", m.Name)

@@ -102,7 +102,7 @@ func build(t *testing.T, table string, edits ...func(*rig, *config.Config, *Opti
 		edit(r, &conf, &o)
 	}
 	if o.Router == nil {
-		o.Router = route.New(conf, o.Resolver, fakeUsers{"root": true, "alice": true, "bob": true})
+		o.Router = route.New(conf, o.Resolver, fakeUsers{"root": true, "jürgen": true, "alice": true, "bob": true})
 	}
 	p, err := New(conf, o)
 	if err != nil {

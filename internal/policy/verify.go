@@ -73,8 +73,6 @@ func (p *Policy) Verify(_ context.Context, c *smtpd.Client, text string) smtpd.A
 	switch {
 	case !ok:
 		return p.verifyName(text)
-	case a.NeedsUTF8(): // nobody knows whether the client could read the reply (RFC 6531 section 3.7.4.2)
-		return noAnswer("")
 	case !p.isLocal(a):
 		return p.verifyForeign(c, a)
 	}
@@ -188,7 +186,7 @@ func (p *Policy) verifyName(name string) smtpd.Answer {
 	logins := p.people.Get().find(name)
 	var users []string
 	for _, login := range logins[:min(len(logins), maxChoices)] {
-		if a, err := address.Parse(login); err == nil && a.Domain() == "" && !a.NeedsUTF8() {
+		if a, err := address.Parse(login); err == nil && a.Domain() == "" {
 			users = append(users, p.user(login, a))
 		}
 	}

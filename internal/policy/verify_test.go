@@ -108,7 +108,7 @@ func TestVerify(t *testing.T) {
 		{"elsewhere", "x@victim.example", cannot},
 		{"when nobody knows", "unreadable@ours.example", "451 4.3.0 the user database cannot be read"},
 		{"the null address", "<>", "550 5.1.1 no such user here"},
-		{"not ASCII", "jürgen@ours.example", cannot},
+		{"not ASCII", "jürgen@ours.example", "250 2.1.5 <jürgen@ours.example>"},
 		{"a name that is no name", "a <b@c>\x01", "550 5.1.1 no such user here"},
 		{"percent", "x%victim.example@ours.example", "550 5.1.1 x%victim.example@ours.example: no such user here"},
 	} {

@@ -57,7 +57,7 @@ func (s *Session) appendLine(code int, sep byte, enhanced status.Code, text stri
 		if len(s.out)-start+utf8.UTFMax+len(crlf) > maxReply && code != 334 { // RFC 4954 section 4 allows 12288
 			break
 		}
-		if r < ' ' || r == 0x7f || r == utf8.RuneError || r >= utf8.RuneSelf && (s.tx == nil || !s.tx.Envelope.UTF8) {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError || r >= utf8.RuneSelf && !s.wide && (s.tx == nil || !s.tx.Envelope.UTF8) {
 			r = '?'
 		}
 		s.out = utf8.AppendRune(s.out, r)

@@ -42,6 +42,7 @@ type Session struct {
 	conn   net.Conn // TLS once that is up
 	in     reader
 	out    []byte // replies to be sent
+	wide   bool   // the reply may be more than ASCII
 	broken bool   // nothing more can be
 	client Client
 	real   netip.Addr // who the client is, whatever it says by XCLIENT

@@ -107,6 +107,12 @@ func (p *testPolicy) Verify(_ context.Context, c *Client, text string) Answer {
 	switch text {
 	case "joe":
 		return Answer{Status: status.New("test", 250, codeRcpt, "Joe <joe@here.example>", nil)}
+	case "j\u00fcrgen":
+		return Answer{Status: status.New("test", 250, codeRcpt, "<j\u00fcrgen@here.example>", nil)}
+	case "wide":
+		return Answer{Status: status.New("test", 553, status.Code{5, 1, 4}, "", nil), Lines: []string{"ambiguous", "<a@here.example>", "<\u00fc@here.example>"}}
+	case "gone":
+		return Answer{Status: status.New("test", 550, status.Code{5, 1, 1}, "j\u00fcrgen: no such user", nil)}
 	case "smith":
 		return Answer{Status: status.New("test", 553, status.Code{5, 1, 4}, "", nil), Lines: []string{"ambiguous; you may mean", "<a@here.example>", "<b@here.example>"}}
 	}
@@ -114,6 +120,9 @@ func (p *testPolicy) Verify(_ context.Context, c *Client, text string) Answer {
 }
 
 func (p *testPolicy) Expand(_ context.Context, c *Client, text string) Answer {
+	if text == "wide" {
+		return Answer{Status: status.New("test", 250, codeRcpt, "", nil), Lines: []string{"A <a@here.example>", "<\u00fc@here.example>"}}
+	}
 	return Answer{Status: status.New("test", 250, codeRcpt, "", nil), Lines: []string{"A <a@here.example>", "B <b@there.example>"}}
 }
 

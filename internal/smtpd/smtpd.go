@@ -174,7 +174,8 @@ type Policy interface {
 	// that ended: err is nil when it succeeded, of reply 535 when it was a wrong guess, and else it was none. A refusal
 	// ends the session.
 	Login(ctx context.Context, c *Client, tried bool, err error) Verdict
-	// Verify answers VRFY, and Expand EXPN, with the lines of a reply.
+	// Verify answers VRFY, and Expand EXPN, with the lines of a reply. They need not care whether the client can read
+	// what is not ASCII.
 	Verify(ctx context.Context, c *Client, text string) Answer
 	Expand(ctx context.Context, c *Client, text string) Answer
 	// Turn answers ETRN: it starts a queue run for a domain, for all below it when it begins with "@".
