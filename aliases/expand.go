@@ -16,6 +16,7 @@ type Recipient struct {
 	Owner string // the alias that hears of failures, "owner-list"; "" when there is none
 	Via   string // Entry.Where of the alias that named it
 	Key   string // equal for those that mean the same recipient: see AddressKey
+	UID   uint32 // who owns the file that names it, and with whose rights it is a command or a file
 }
 
 // Expansion is all that an alias comes to.
@@ -222,7 +223,7 @@ func (x *expander) add(m Member, in scope) error {
 		return x.tooMany()
 	}
 	x.have[key] = true
-	x.result.Recipients = append(x.result.Recipients, Recipient{m, in.owner, in.via, key})
+	x.result.Recipients = append(x.result.Recipients, Recipient{m, in.owner, in.via, key, in.uid})
 	return nil
 }
 

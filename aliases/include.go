@@ -28,17 +28,7 @@ func (d *Database) readInclude(path string, owner uint32) (included, error) {
 		return included{}, status.New("aliases.include", 451, status.Code{4, 2, 4}, "the list of recipients cannot be read", err)
 	}
 	in := included{public: public}
-	for n := 1; text != ""; n++ {
-		line, next := cutLine(text, 0)
-		text = text[next:]
-		if ignored(line) {
-			continue
-		}
-		where := func() string { return fmt.Sprintf("%s:%d", path, n) }
-		split(line, func(_ int, piece string, open bool) {
-			in.members = append(in.members, tame(parseMember(piece, open, where), where))
-		})
-	}
+	parseLines(path, text, func(m Member, where func() string) { in.members = append(in.members, tame(m, where)) })
 	return in, nil
 }
 
