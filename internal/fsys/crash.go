@@ -57,9 +57,13 @@ type inode struct {
 	data   []byte
 	synced []byte // what Sync made durable
 	mtime  time.Time
+	owner  crashOwner
 	readers,
 	writers int // locks held
 }
+
+// crashOwner is what Become sets. It is durable at once.
+type crashOwner struct{ uid, gid, mode uint32 }
 
 // nameChange takes the name old away (if any) and gives the name new (if any) to one inode.
 type nameChange struct {
@@ -114,7 +118,7 @@ func (c *Crash) Reboot(how Survival, rnd *rand.Rand) *Crash {
 			cp := copies[node]
 			if cp == nil {
 				data := node.surviving(how, rnd)
-				cp = &inode{ino: node.ino, data: data, synced: append([]byte(nil), data...), mtime: node.mtime}
+				cp = &inode{ino: node.ino, data: data, synced: append([]byte(nil), data...), mtime: node.mtime, owner: node.owner}
 				copies[node] = cp
 			}
 			nd.names[n], nd.durable[n] = cp, cp
@@ -223,7 +227,7 @@ func (c *Crash) create(op, name string, exclusive bool) (*inode, error) {
 		return n, nil
 	}
 	c.nextIno++
-	n := &inode{ino: c.nextIno, mtime: c.now()}
+	n := &inode{ino: c.nextIno, mtime: c.now(), owner: crashOwner{mode: 0o600}}
 	d.names[base] = n
 	c.pending = append(c.pending, nameChange{node: n, new: name})
 	return n, nil
@@ -289,22 +293,27 @@ func (c *Crash) lock(n *inode, name string, exclusive bool) (*crashLock, error) 
 }
 
 // Rename implements FS.
-func (c *Crash) Rename(from, to string) error {
+func (c *Crash) Rename(from, to string) error { return c.rename("rename", from, to, false) }
+
+// Replace implements FS.
+func (c *Crash) Replace(from, to string) error { return c.rename("replace", from, to, true) }
+
+func (c *Crash) rename(op, from, to string, replace bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.step("rename", from); err != nil {
+	if err := c.step(op, from); err != nil {
 		return err
 	}
-	n, err := c.lookup("rename", from)
+	n, err := c.lookup(op, from)
 	if err != nil {
 		return err
 	}
-	d, base, err := c.dir("rename", to)
+	d, base, err := c.dir(op, to)
 	if err != nil {
 		return err
 	}
-	if d.names[base] != nil {
-		return pathError("rename", to, syscall.EEXIST)
+	if d.names[base] != nil && !replace {
+		return pathError(op, to, syscall.EEXIST)
 	}
 	delete(c.dirs[path.Dir(from)].names, path.Base(from))
 	d.names[base] = n
@@ -434,7 +443,8 @@ func (c *Crash) Space(name string) (Space, error) {
 }
 
 func (n *inode) info() Info {
-	return Info{Size: int64(len(n.data)), ModTime: n.mtime, Regular: true, Dev: 1, Ino: n.ino, Links: 1, Mode: 0o600}
+	return Info{Size: int64(len(n.data)), ModTime: n.mtime, Changed: n.mtime, Regular: true, Dev: 1, Ino: n.ino, Links: 1,
+		UID: n.owner.uid, GID: n.owner.gid, Mode: n.owner.mode}
 }
 
 type crashLock struct {
@@ -543,6 +553,16 @@ func (f *crashFile) Truncate(size int64) error {
 		return err
 	}
 	f.node.data = append(f.node.data[:min(size, int64(len(f.node.data)))], make([]byte, max(0, size-int64(len(f.node.data))))...)
+	return nil
+}
+
+func (f *crashFile) Become(uid, gid, mode uint32) error {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if err := f.c.step("become", f.name); err != nil {
+		return err
+	}
+	f.node.owner = crashOwner{uid, gid, mode}
 	return nil
 }
 

@@ -106,6 +106,14 @@ func (f *Faulty) Rename(from, to string) error {
 	return f.under.Rename(from, to)
 }
 
+// Replace implements FS.
+func (f *Faulty) Replace(from, to string) error {
+	if err := f.step("replace", from); err != nil {
+		return err
+	}
+	return f.under.Replace(from, to)
+}
+
 // Remove implements FS.
 func (f *Faulty) Remove(name string) error {
 	if err := f.step("remove", name); err != nil {
@@ -216,6 +224,13 @@ func (f *faultyFile) Lock() error {
 		return err
 	}
 	return f.File.Lock()
+}
+
+func (f *faultyFile) Become(uid, gid, mode uint32) error {
+	if err := f.fs.step("become", f.name); err != nil {
+		return err
+	}
+	return f.File.Become(uid, gid, mode)
 }
 
 func (f *faultyFile) Stat() (Info, error) {

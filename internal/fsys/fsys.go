@@ -31,6 +31,9 @@ type FS interface {
 	TryLock(name string, exclusive bool) (Lock, error)
 	// Rename gives a file another name. A file that has that name already is an error, fs.ErrExist.
 	Rename(from, to string) error
+	// Replace gives a file another name, and takes that name from the file that may have it: whoever looks finds the one
+	// or the other. A link is replaced, and not what it leads to.
+	Replace(from, to string) error
 	// Remove takes a file's name away.
 	Remove(name string) error
 	// SyncDir makes the names in a directory durable.
@@ -47,7 +50,8 @@ type FS interface {
 }
 
 // File is an open regular file. Sync makes its bytes durable, not its name. Lock takes the exclusive lock that
-// TryLock would, without another opening; Unlock or Close gives it back.
+// TryLock would, without another opening; Unlock or Close gives it back. Become gives the file an owner, a group and
+// permission bits; an owner and group that it has need no privilege.
 type File interface {
 	io.Reader
 	io.ReaderAt
@@ -59,6 +63,7 @@ type File interface {
 	Stat() (Info, error)
 	Lock() error
 	Unlock() error
+	Become(uid, gid, mode uint32) error
 }
 
 // Lock is a lock that is held. Release gives it back; Stat tells of the locked file.
@@ -71,11 +76,13 @@ type Lock interface {
 type Info struct {
 	Size    int64
 	ModTime time.Time
+	Changed time.Time // bytes, names, owner or mode
 	Regular bool
 	Dev     uint64
 	Ino     uint64
 	Links   uint64
 	UID     uint32
+	GID     uint32
 	Mode    uint32 // permission bits
 }
 

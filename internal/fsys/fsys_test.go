@@ -311,3 +311,71 @@ func TestCutAfterCountsOperations(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestReplaceTakesTheNameOfAnother(t *testing.T) {
+	both(t, func(t *testing.T, f FS, dir string) {
+		put(t, f, dir+"/old", "old")
+		put(t, f, dir+"/new", "new")
+		for _, to := range []string{"/old", "/free"} {
+			if err := f.Replace(dir+"/new", dir+to); err != nil {
+				t.Fatal(err)
+			}
+			if got := get(t, f, dir+to); got != "new" {
+				t.Errorf("%s: %q", to, got)
+			}
+			if _, err := f.Stat(dir + "/new"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %v", to, err)
+			}
+			put(t, f, dir+"/new", "new")
+		}
+		if err := f.Replace(dir+"/none", dir+"/old"); !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+	})
+}
+
+// A power cut leaves the one or the other file under the name, and after SyncDir the new one.
+func TestReplaceInAPowerCut(t *testing.T) {
+	for _, synced := range []bool{false, true} {
+		for seed := range int64(20) {
+			c := NewCrash("/d")
+			put(t, c, "/d/old", "old")
+			if err := c.SyncDir("/d"); err != nil {
+				t.Fatal(err)
+			}
+			put(t, c, "/d/new", "new")
+			if err := c.Replace("/d/new", "/d/old"); err != nil {
+				t.Fatal(err)
+			}
+			if synced {
+				if err := c.SyncDir("/d"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := get(t, c.Reboot(Random, rand.New(rand.NewSource(seed))), "/d/old")
+			if got != "new" && (synced || got != "old") {
+				t.Errorf("synced %v, seed %d: %q", synced, seed, got)
+			}
+		}
+	}
+}
+
+func TestBecome(t *testing.T) {
+	both(t, func(t *testing.T, f FS, dir string) {
+		file, err := f.Create(dir + "/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		before, err := file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Become(before.UID, before.GID, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := f.Stat(dir + "/a"); err != nil || st.Mode != 0o640 || st.UID != before.UID || st.GID != before.GID {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}

@@ -81,6 +81,11 @@ func (OS) TryLock(name string, exclusive bool) (Lock, error) {
 	return osLock{l}, nil
 }
 
+// Replace implements FS.
+func (OS) Replace(from, to string) error {
+	return pathError("rename", from, retry(func() error { return unix.Rename(from, to) }))
+}
+
 // Remove implements FS.
 func (OS) Remove(name string) error {
 	return pathError("remove", name, retry(func() error { return unix.Unlink(name) }))
@@ -137,11 +142,13 @@ func info(st *unix.Stat_t) Info {
 	return Info{
 		Size:    st.Size,
 		ModTime: time.Unix(st.Mtim.Unix()),
+		Changed: time.Unix(st.Ctim.Unix()),
 		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
 		Dev:     uint64(st.Dev),
 		Ino:     uint64(st.Ino),
 		Links:   uint64(st.Nlink),
 		UID:     st.Uid,
+		GID:     st.Gid,
 		Mode:    uint32(st.Mode & 0o7777),
 	}
 }
@@ -159,11 +166,13 @@ func (o osLock) Stat() (Info, error) {
 	return Info{
 		Size:    st.Size,
 		ModTime: fi.ModTime(),
+		Changed: time.Unix(st.Ctim.Unix()),
 		Regular: fi.Mode().IsRegular(),
 		Dev:     uint64(st.Dev),
 		Ino:     uint64(st.Ino),
 		Links:   uint64(st.Nlink),
 		UID:     st.Uid,
+		GID:     st.Gid,
 		Mode:    uint32(fi.Mode().Perm()),
 	}, nil
 }
@@ -253,6 +262,20 @@ func (f *osFile) Lock() error {
 // Unlock implements File.
 func (f *osFile) Unlock() error {
 	return pathError("unlock", f.name, retry(func() error { return unix.Flock(f.fd, unix.LOCK_UN) }))
+}
+
+// Become implements File. A change of owner takes set-id bits away, so the mode comes after it.
+func (f *osFile) Become(uid, gid, mode uint32) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st.UID != uid || st.GID != gid {
+		if err := retry(func() error { return unix.Fchown(f.fd, int(uid), int(gid)) }); err != nil {
+			return pathError("chown", f.name, err)
+		}
+	}
+	return pathError("chmod", f.name, retry(func() error { return unix.Fchmod(f.fd, mode&0o7777) }))
 }
 
 // Close closes the file. It is not repeated on EINTR: on Linux the descriptor is gone by then.

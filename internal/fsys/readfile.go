@@ -10,13 +10,17 @@ import (
 
 var errNotRegular = errors.New("not a regular file")
 
-// ReadFile returns what a regular file holds, or its first max bytes. It is for files of the system and of the
-// configuration, so other than in FS links are followed. A FIFO or a device is an error and not waited for.
+// OpenFile opens an existing file for reading. It is for files of the system and of the configuration, so other than in
+// FS links are followed. A FIFO or a device is not waited for.
+func OpenFile(name string) (File, error) { return openLink(name, unix.O_RDONLY|unix.O_NONBLOCK) }
+
+// ReadFile returns what a regular file holds, or its first max bytes. The file is opened as OpenFile does; a FIFO or a device is an
+// error.
 //
 // Unlike os.ReadFile it needs one descriptor and no poller: a program that has run out of descriptors gets an
 // error where package os would end it.
 func ReadFile(name string, max int) ([]byte, error) {
-	f, err := openLink(name, unix.O_RDONLY|unix.O_NONBLOCK)
+	f, err := OpenFile(name)
 	if err != nil {
 		return nil, err
 	}
