@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,15 +10,13 @@ import (
 
 	"postrider/internal/address"
 	"postrider/internal/status"
+	"postrider/internal/table"
 )
 
 // Caps on a table.
 const (
-	maxFile   = 64 << 20
-	maxLine   = 2048
-	maxErrors = 10 // that are told of
-	maxNotes  = 10
-	maxText   = 400 // of a reply
+	maxNotes = 10
+	maxText  = 400 // of a reply
 )
 
 // tag is what a line is about.
@@ -44,23 +43,9 @@ var tags = map[string]tag{
 
 // Parse reads the table in text. name is that of its file and begins each error and note.
 func Parse(name string, text []byte) (*Table, error) {
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s: larger than %d bytes", name, maxFile)
-	}
 	p := parser{name: name, table: &Table{}}
-	for rest := string(text); rest != ""; {
-		var line string
-		line, rest, _ = strings.Cut(rest, "\n")
-		p.line++
-		if err := p.take(strings.TrimSpace(line)); err != nil {
-			p.errs = append(p.errs, fmt.Errorf("%s:%d: %w", name, p.line, err))
-		}
-		if len(p.errs) == maxErrors {
-			break
-		}
-	}
-	if len(p.errs) > 0 {
-		return nil, errors.Join(p.errs...)
+	if err := table.Lines(name, bytes.NewReader(text), p.take); err != nil {
+		return nil, err
 	}
 	return p.table, nil
 }
@@ -69,22 +54,11 @@ type parser struct {
 	name  string
 	line  int
 	table *Table
-	errs  []error
 }
 
-// take reads one line without the blanks around it.
-func (p *parser) take(line string) error {
-	if line == "" || line[0] == '#' {
-		return nil
-	}
-	if len(line) > maxLine {
-		return fmt.Errorf("the line is longer than %d bytes", maxLine)
-	}
-	end := strings.IndexAny(line, " \t")
-	if end < 0 {
-		return fmt.Errorf("%s has no value", shown(line))
-	}
-	written, value := line[:end], strings.TrimSpace(line[end:])
+// take reads one line.
+func (p *parser) take(line int, written, value string) error {
+	p.line = line
 	tag, key, err := splitTag(written)
 	switch {
 	case err != nil:

@@ -34,6 +34,7 @@ var layers = map[string]layer{
 	"compat":           {1, nil},
 	"aliases":          {1, nil},
 	"internal/access":  {1, nil},
+	"internal/table":   {1, nil},
 	"internal/mailbox": {1, []string{"golang.org/x/sys"}},
 	"internal/dns":     {1, []string{"github.com/miekg/dns"}},
 
@@ -60,6 +61,7 @@ var layers = map[string]layer{
 
 // sideways are edges within a layer.
 var sideways = []string{
+	"internal/access internal/table", // the lines of a table
 	"internal/smtpd internal/auth",   // who a client is
 	"internal/smtpd internal/submit", // what completes the header of a submission
 }

@@ -42,6 +42,7 @@ import (
 	"postrider/internal/route"
 	"postrider/internal/smtpd"
 	"postrider/internal/status"
+	"postrider/internal/table"
 )
 
 // dnsTime is how long the questions of one step to DNS may take in all.
@@ -79,9 +80,9 @@ type Policy struct {
 	domains  domains
 	own      ownAddrs
 	lists    []dnsZone
-	access   *access.File[*access.Table]
-	logins   *access.File[senders] // nil: senders are not bound to logins
-	people   *access.File[*people]
+	access   *table.File[*access.Table]
+	logins   *table.File[senders] // nil: senders are not bound to logins
+	people   *table.File[*people]
 	here     string // the domain of our bare names
 
 	clients *clients
@@ -169,12 +170,12 @@ func (p *Policy) settings() (err error) {
 // tables opens the tables in files.
 func (p *Policy) tables() (err error) {
 	s := p.conf.Smtpd
-	p.access, err = access.OpenFile(s.Access, access.Parse, access.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
+	p.access, err = table.OpenFile(s.Access, access.Parse, table.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
 	if err == nil {
-		p.people, err = access.OpenFile(p.o.Passwd, parsePeople, access.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
+		p.people, err = table.OpenFile(p.o.Passwd, parsePeople, table.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
 	}
 	if err == nil && s.SenderLogins != "" {
-		p.logins, err = access.OpenFile(s.SenderLogins, parseSenders, access.FileOptions{Report: p.o.Report, Now: p.o.Now})
+		p.logins, err = table.OpenFile(s.SenderLogins, parseSenders, table.FileOptions{Report: p.o.Report, Now: p.o.Now})
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package access
+package table
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// text is a table that is its file's text; "broken" is no table.
-func text(name string, b []byte) (string, error) {
+// plain is a table that is its file's text; "broken" is no table.
+func plain(name string, b []byte) (string, error) {
 	if string(b) == "broken" {
 		return "", errors.New("it is broken")
 	}
@@ -38,7 +38,7 @@ func watch(t *testing.T, missing bool, contents string) *watched {
 		w.reports = append(w.reports, strings.ReplaceAll(err.Error(), w.path, "table"))
 	}}
 	var err error
-	if w.File, err = OpenFile(w.path, text, o); err != nil {
+	if w.File, err = OpenFile(w.path, plain, o); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -100,9 +100,9 @@ func TestAFileThatVanishesLeavesTheOldTable(t *testing.T) {
 
 func TestHalfAFileIsNoTable(t *testing.T) {
 	w := watch(t, true, "one")
-	slurp, n := w.slurp, 0
-	w.slurp = func(path string, max int) ([]byte, error) { // somebody writes while it is read
-		b, err := slurp(path, max)
+	read, n := w.read, 0
+	w.read = func(path string) (string, error) { // somebody writes while it is read
+		b, err := read(path)
 		n++
 		w.write(t, fmt.Sprint("two and", n))
 		return b, err
@@ -119,7 +119,7 @@ func TestHalfAFileIsNoTable(t *testing.T) {
 	if n != 3+6 {
 		t.Errorf("read %d times", n)
 	}
-	w.slurp = slurp
+	w.read = read
 	if got := w.later(); got != "two and9" || len(w.reports) > 0 {
 		t.Errorf("when it is done: %s, %q", got, w.reports)
 	}
@@ -155,7 +155,7 @@ func TestAMissingFile(t *testing.T) {
 	if got := watch(t, true, "").Get(); got != "" {
 		t.Error(got)
 	}
-	if _, err := OpenFile("/nonexistent/table", text, FileOptions{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OpenFile("/nonexistent/table", plain, FileOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("one that must exist: %v", err)
 	}
 	w := watch(t, false, "one")
@@ -175,12 +175,73 @@ func TestAMissingFile(t *testing.T) {
 }
 
 func TestABrokenFileIsNoTableAtTheStart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "access")
-	if err := os.WriteFile(path, []byte("a.example\n"), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "table")
+	if err := os.WriteFile(path, []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenFile(path, Parse, FileOptions{Missing: true}); err == nil || err.Error() != path+":1: a.example has no value" {
+	if _, err := OpenFile(path, plain, FileOptions{Missing: true}); err == nil || err.Error() != "it is broken" {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAFileThatEverybodyMayWriteIsNotBelieved(t *testing.T) {
+	w := watch(t, true, "one")
+	if err := os.Chmod(w.path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, "two")
+	if err := os.Chmod(w.path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := w.later(); got != "one" {
+			t.Error(got)
+		}
+	}
+	if got := fmt.Sprintf("%q", w.reports); got != `["cannot read table: read table: everybody may write it"]` {
+		t.Errorf("reported: %s", got)
+	}
+	if err := os.Chmod(w.path, 0o664); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.later(); got != "two" {
+		t.Error(got)
+	}
+}
+
+func TestAFileIsReadWhenItIsFirstNeeded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "table")
+	clock, reports := time.Unix(1e9, 0), 0
+	read := func(path string) (string, error) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		return plain(path, b)
+	}
+	f := Watch(path, read, FileOptions{Now: func() time.Time { return clock }, Report: func(error) { reports++ }})
+	for _, step := range []struct{ name, contents, want, err string }{
+		{"one that must exist and does not", "", "", "no such file"},
+		{"one that is broken", "broken", "", "it is broken"},
+		{"one that is right", "one", "one", ""},
+		{"one that has become wrong", "broken", "one", ""},
+		{"one that is right again", "two", "two", ""},
+	} {
+		if step.contents != "" {
+			if err := os.WriteFile(path, []byte(step.contents), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		clock = clock.Add(time.Second)
+		for range 2 {
+			got, err := f.Value()
+			if got != step.want || (err == nil) != (step.err == "") || err != nil && !strings.Contains(err.Error(), step.err) {
+				t.Errorf("%s: %q, %v", step.name, got, err)
+			}
+		}
+	}
+	if reports != 3 {
+		t.Errorf("%d reports", reports)
 	}
 }
 

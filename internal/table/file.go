@@ -1,0 +1,181 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"postrider/internal/fsys"
+)
+
+// File is what a file says, read again when the file has changed. It may be used by several goroutines at once.
+type File[T any] struct {
+	path string
+	read func(path string) (T, error) // "": nothing, as of an empty file
+	o    FileOptions
+
+	value atomic.Pointer[T]
+	next  atomic.Int64 // when to look at the file again, in nanoseconds
+
+	mu   sync.Mutex  // held by who looks
+	seen os.FileInfo // of the file as it was read last, for good or ill; nil: it was missing
+	had  bool        // there was a table in the file: when it is missing now, something is wrong
+	err  error       // why there is no value yet
+}
+
+// OpenFile reads the file at path with parse, which is given its path and its text.
+func OpenFile[T any](path string, parse func(name string, text []byte) (T, error), o FileOptions) (*File[T], error) {
+	f := Watch(path, func(from string) (v T, err error) {
+		var text []byte
+		if from != "" {
+			text, err = fsys.ReadFile(from, maxText+1)
+		}
+		switch {
+		case err != nil:
+			return v, fmt.Errorf("cannot read %s: %w", path, err)
+		case len(text) > maxText:
+			return v, fmt.Errorf("%s: larger than %d bytes", path, maxText)
+		}
+		return parse(path, text)
+	}, o)
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	f.rest()
+	return f, nil
+}
+
+// maxText caps a file whose text is kept.
+const maxText = 64 << 20
+
+// Watch makes a File of the file at path, which is read with read when it is first needed.
+func Watch[T any](path string, read func(path string) (T, error), o FileOptions) *File[T] {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &File[T]{path: path, read: read, o: o}
+}
+
+func (f *File[T]) open() error {
+	_, err := f.load(true)
+	for tries := 0; errors.Is(err, errUnsteady) && tries < 5; tries++ {
+		_, err = f.load(true)
+	}
+	return err
+}
+
+// Value is what the file says: not longer than a second after the file has changed, unless it is broken. An error says
+// why there has been nothing in it yet.
+func (f *File[T]) Value() (T, error) {
+	if v := f.value.Load(); v == nil {
+		return f.first()
+	}
+	return f.Get(), nil
+}
+
+// first reads the file for the first time, or for the first time with success.
+func (f *File[T]) first() (v T, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.value.Load() == nil && f.o.Now().UnixNano() >= f.next.Load() {
+		err := f.open()
+		if f.o.Report != nil && err != nil && (f.err == nil || f.err.Error() != err.Error()) {
+			f.o.Report(err)
+		}
+		f.err = err
+		f.rest()
+	}
+	if p := f.value.Load(); p != nil {
+		return *p, nil
+	}
+	return v, f.err
+}
+
+// Get is Value for those who have opened the file with OpenFile.
+func (f *File[T]) Get() T {
+	if f.o.Now().UnixNano() >= f.next.Load() && f.mu.TryLock() { // others go on with what there is
+		if changed, err := f.load(false); changed && err != nil && f.o.Report != nil {
+			f.o.Report(err)
+		}
+		f.rest()
+		f.mu.Unlock()
+	}
+	return *f.value.Load()
+}
+
+func (f *File[T]) rest() { f.next.Store(f.o.Now().Add(time.Second).UnixNano()) }
+
+// hurry makes the next call look at the file.
+func (f *File[T]) hurry() { f.next.Store(0) }
+
+var errUnsteady = errors.New("it changes while it is read")
+
+// load reads the file if it has changed since it was read, or always. After an error the old table stays, and the
+// file is not read again before it changes.
+func (f *File[T]) load(always bool) (changed bool, err error) {
+	before, err := f.stat()
+	if err == nil && !always && sameFile(before, f.seen) {
+		return false, nil
+	}
+	if err != nil && !always && f.seen == unreadable {
+		return false, nil
+	}
+	if err != nil {
+		f.seen = unreadable
+		return true, fmt.Errorf("cannot read %s: %w", f.path, err)
+	}
+	path := f.path
+	if before == nil {
+		path = ""
+	}
+	v, err := f.read(path)
+	if after, statErr := f.stat(); statErr != nil || !sameFile(before, after) {
+		return always, fmt.Errorf("cannot read %s: %w", f.path, errUnsteady) // there is another time
+	}
+	if f.seen = before; err != nil {
+		return true, err
+	}
+	f.value.Store(&v)
+	f.had = f.had || before != nil
+	return true, nil
+}
+
+// stat looks at the file; nil when it is missing and may be.
+func (f *File[T]) stat() (os.FileInfo, error) {
+	info, err := os.Stat(f.path)
+	if f.o.Missing && !f.had && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := trusted(info.Mode().Perm(), info.Mode().IsRegular()); err != nil {
+		return nil, &fs.PathError{Op: "read", Path: f.path, Err: err}
+	}
+	return info, nil
+}
+
+// unreadable stands for a file that cannot be looked at.
+var unreadable os.FileInfo = noInfo{}
+
+type noInfo struct{ os.FileInfo }
+
+func sameFile(a, b os.FileInfo) bool {
+	if a == nil || b == nil || a == unreadable || b == unreadable {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a) == changeTime(b)
+}
+
+// changeTime is when a file, or its mode, was changed last.
+func changeTime(info os.FileInfo) syscall.Timespec {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Ctim
+	}
+	return syscall.Timespec{}
+}
