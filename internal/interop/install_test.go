@@ -1,6 +1,6 @@
 // Package interop runs the programs as they are built and installed. What needs nothing but Go is always tested; with
-// the build tag interop real mail user agents and other callers send through our sendmail, and real clients, a Postfix
-// and the inetds talk to our smtpd ("make interop").
+// the build tag interop real mail user agents and other callers send through our sendmail, real clients, a Postfix and
+// the inetds talk to our smtpd, and a Dovecot knows the users and has the mailboxes ("make interop").
 package interop
 
 import (
