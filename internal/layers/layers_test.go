@@ -27,6 +27,7 @@ var layers = map[string]layer{
 	"internal/status":  {0, nil},
 	"internal/sibling": {0, nil},
 	"internal/fsys":    {0, []string{"github.com/gofrs/flock", "golang.org/x/sys"}},
+	"internal/cdb":     {0, nil},
 
 	"internal/config":  {1, []string{"github.com/BurntSushi/toml"}},
 	"internal/maillog": {1, nil},
