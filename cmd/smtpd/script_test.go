@@ -289,7 +289,7 @@ func start(ts *testscript.TestScript, cmd *exec.Cmd) {
 		cmd.Stderr = f
 	}
 	cmd.Dir = ts.MkAbs(".")
-	for _, key := range []string{"PATH", "HOME", "LIBEXEC", "POSTRIDER_CONFIG", "NOTIFY_SOCKET", "POSTRIDER_TEST_MAIN", "GORACE", "WORK", "WATCHDOG_USEC", "NAMES"} {
+	for _, key := range []string{"PATH", "HOME", "LIBEXEC", "POSTRIDER_CONFIG", "NOTIFY_SOCKET", "POSTRIDER_TEST_MAIN", "GORACE", "WORK", "WATCHDOG_USEC", "NAMES", "TMPFS"} {
 		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
 	}
 	ts.Check(cmd.Start())

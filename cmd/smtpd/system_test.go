@@ -136,7 +136,7 @@ func sandbox(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // sandboxed makes a system in which $WORK/etc is /etc, $WORK/run is /run, and $WORK/var is /var/spool, and becomes smtpd
-// there, as the user $AS.
+// there, as the user $AS. With $TMPFS, /var/spool is a file system of its own with these options.
 func sandboxed() {
 	runtime.LockOSThread()
 	work := os.Getenv("WORK")
@@ -148,6 +148,9 @@ func sandboxed() {
 		if err == nil {
 			err = syscall.Mount(filepath.Join(work, dir), over, "", syscall.MS_BIND, "")
 		}
+	}
+	if options := os.Getenv("TMPFS"); err == nil && options != "" {
+		err = syscall.Mount("tmpfs", "/var/spool", "tmpfs", 0, options)
 	}
 	if as, _ := strconv.Atoi(os.Getenv("AS")); err == nil && as > 0 {
 		err = errors.Join(syscall.Setgroups(nil), syscall.Setgid(as), syscall.Setuid(as))
