@@ -44,7 +44,7 @@ var layers = map[string]layer{
 	"internal/smtp":   {2, []string{"github.com/emersion/go-sasl"}},
 	"internal/route":  {2, nil},
 	"internal/dsn":    {2, []string{"github.com/emersion/go-message"}},
-	"internal/local":  {2, nil},
+	"internal/local":  {2, []string{"golang.org/x/sys"}}, // close_range
 	"internal/rights": {2, nil},
 	"internal/auth":   {2, []string{"github.com/xdg-go/scram", "github.com/xdg-go/stringprep", "golang.org/x/crypto"}},
 	"internal/smtpd":  {2, nil},

@@ -1,75 +1,127 @@
-// Package local is final delivery into the mailbox of the user that runs it.
+// Package local is final delivery, done as the user to whom it belongs: into a mailbox, or to what a ~/.forward or
+// an alias names in its place, a command, a file or a Maildir. It changes no ids. Package server has the processes
+// that run as somebody else and call it.
 //
-// A mailbox is named by a spec from the configuration, "mbox:/var/mail/{user}" or "maildir:{home}/Maildir".
-// What the braces stand for comes from the user database and is checked; nothing of an address ever gets into a
-// path. (A spec "lmtp+unix:..." is a next hop and never comes here.)
+// # Mailboxes
+//
+// A mailbox is named by a spec from the configuration, "mbox:/var/mail/{user}", "maildir:{home}/Maildir" or
+// "command:/usr/bin/procmail -d {user}". What the braces stand for comes from the user database and is checked;
+// nothing of an address ever gets into a path, and a command's arguments are never seen by a shell. (A spec
+// "lmtp+unix:..." is a next hop and never comes here.)
 //
 // A delivered message begins with Return-Path and Delivered-To. Return-Path fields that it brought along are
 // taken out (RFC 5321 section 4.4); a Delivered-To field that names the same recipient means that the message
 // goes in circles, and returns it.
 //
-// Every failure but such a loop is temporary: what keeps a mailbox from being written, a full disk, a quota,
-// wrong permissions, a wrong configuration, is put right by somebody, and the mail is still wanted then.
+// Every failure but such a loop, and what a command says itself by its exit status, is temporary: what keeps a
+// mailbox from being written, a full disk, a quota, wrong permissions, a wrong configuration, is put right by
+// somebody, and the mail is still wanted then.
+//
+// # .forward
+//
+// Forward reads it, with the suspicion that a file deserves which decides where mail goes and what is run: see there.
+// What is wrong in it never loses mail: a file that cannot be trusted does not count, and a line that cannot be
+// used stands for the user's own mailbox.
+//
+// # Commands
+//
+// A command is split into words as a shell would, and run without one; only an alias of the administrator's may need
+// a shell. It has nothing of our environment, descriptors or process group, and dies with all that is in its process
+// group when its time is over. Nothing is run, and nothing but the mailbox written, as root.
 package local
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"postrider/internal/fsys"
 	"postrider/internal/mailbox"
 	"postrider/internal/status"
 )
 
 // User is the recipient as the user database has it.
 type User struct {
-	Name string
-	Home string
-	UID  int
+	Name  string
+	Home  string
+	Shell string // "" is /bin/sh
+	UID   int
 }
 
 // Delivery is one message for one recipient.
 type Delivery struct {
-	ID      string // queue ID; with N it makes repeated Maildir deliveries one
-	N       int    // the recipient's number in the message
-	Sender  string // reverse-path in wire form; "" when null
-	Rcpt    string // forward-path in wire form, as Delivered-To is to name it
-	Arrival time.Time
-	Date    time.Time         // of this delivery; zero: now
-	Body    *io.SectionReader // header and body in wire form (CRLF)
+	ID       string // queue ID; with N it makes repeated Maildir deliveries one
+	N        int    // the recipient's number in the message
+	Sender   string // reverse-path in wire form; "" when null
+	Rcpt     string // forward-path in wire form, as Delivered-To is to name it
+	Original string // the recipient that the sender gave, for commands; "": Rcpt
+	Arrival  time.Time
+	Date     time.Time         // of this delivery; zero: now
+	Body     *io.SectionReader // header and body in wire form (CRLF)
+}
+
+// Agent is how an installation delivers. The zero value is one without restrictions on commands.
+type Agent struct {
+	CommandTimeLimit time.Duration // 0: an hour
+	CommandDirectory string        // where the commands of .forward files and aliases must lie; "": anywhere
+	Shells           string        // file of the shells that users may have; "": /etc/shells
+	FS               fsys.FS       // nil: the real one
 }
 
 // Deliver puts d into u's mailbox. u must be the user that the process runs as. The outcome is never nil.
 func Deliver(ctx context.Context, spec string, u User, d Delivery) *status.Status {
+	return Agent{}.Mailbox(ctx, spec, u, d)
+}
+
+// Mailbox puts d into u's mailbox. u must be the user that the process runs as. The outcome is never nil.
+func (a Agent) Mailbox(ctx context.Context, spec string, u User, d Delivery) *status.Status {
 	where, err := parseSpec(spec)
 	if err == nil {
 		where.path, err = where.expand(u)
 	}
 	if err != nil {
-		return status.New(op, 451, status.Code{4, 3, 5}, "mailbox is not configured correctly", err)
+		return misconfigured("mailbox is not configured correctly", err)
 	}
-	if u.UID != os.Geteuid() {
-		return status.New(op, 451, status.Code{4, 3, 5}, "delivery to another user needs the system installation", nil)
+	if s := foreign(u); s != nil {
+		return s
 	}
 	m, err := prepare(d)
 	if err != nil {
 		return outcome(err)
 	}
-	if where.maildir {
-		name := mailbox.MaildirName(d.ID, d.N, d.Arrival, hostname())
-		err = mailbox.Maildir{Dir: where.path}.Deliver(name, d.Arrival, m)
-	} else {
-		err = mailbox.Mbox{Path: where.path, UID: u.UID}.Append(ctx, m)
+	switch where.scheme {
+	case "command":
+		return a.mailboxCommand(ctx, where, u, d, m)
+	case "maildir":
+		err = a.intoMaildir(where.path, d, m)
+	default:
+		err = mailbox.Mbox{Path: where.path, UID: u.UID, FS: a.FS}.Append(ctx, m)
 	}
+	return delivered(where.scheme, err)
+}
+
+// foreign refuses what is not for the user that the process runs as; nil when it is.
+func foreign(u User) *status.Status {
+	if u.UID == os.Geteuid() {
+		return nil
+	}
+	return misconfigured("delivery to another user needs the system installation", nil)
+}
+
+// delivered is the outcome of a delivery that ended with err.
+func delivered(scheme string, err error) *status.Status {
 	if err != nil {
 		return outcome(err)
 	}
-	return status.New(op, 250, status.Code{2, 0, 0}, "delivered to "+where.kind(), nil)
+	return status.New(op, 250, status.Code{2, 0, 0}, "delivered to "+words[scheme], nil)
+}
+
+func (a Agent) intoMaildir(dir string, d Delivery, m mailbox.Message) error {
+	name := mailbox.MaildirName(d.ID, d.N, d.Arrival, hostname())
+	return mailbox.Maildir{Dir: filepath.Clean(dir), FS: a.FS}.Deliver(name, d.Arrival, m)
 }
 
 // prepare looks at the header and makes of d what is to be stored.
@@ -95,9 +147,6 @@ func prepare(d Delivery) (mailbox.Message, error) {
 	return mailbox.Message{Sender: d.Sender, Date: date.Local(), Content: content}, nil
 }
 
-// op names what is done here, in a Status.
-const op = "local"
-
 // maxAddress bounds what is written of an address; addresses that were parsed are shorter.
 const maxAddress = 1000
 
@@ -107,36 +156,4 @@ func hostname() string {
 		return "localhost"
 	}
 	return name
-}
-
-// outcome classifies what a mailbox said. Its text is public; the cause keeps the path.
-func outcome(err error) *status.Status {
-	var s *status.Status
-	if errors.As(err, &s) {
-		return s
-	}
-	for _, row := range causes {
-		for _, cause := range row.causes {
-			if errors.Is(err, cause) {
-				return status.New(op, row.reply, row.code, row.text, err)
-			}
-		}
-	}
-	return status.New(op, 451, status.Code{4, 3, 0}, "cannot write the mailbox", err)
-}
-
-var causes = []struct {
-	causes []error
-	reply  int
-	code   status.Code
-	text   string
-}{
-	{[]error{syscall.EDQUOT, syscall.EFBIG}, 452, status.Code{4, 2, 2}, "mailbox is over its quota"},
-	{[]error{syscall.ENOSPC}, 452, status.Code{4, 3, 1}, "no space left on the mailbox's disk"},
-	{[]error{mailbox.ErrBusy}, 450, status.Code{4, 2, 0}, "mailbox is locked by another program"},
-	{[]error{mailbox.ErrUnsafe}, 450, status.Code{4, 2, 0}, "mailbox is not a plain file of its owner"},
-	{[]error{fs.ErrPermission, syscall.EROFS}, 450, status.Code{4, 2, 0}, "mailbox cannot be written: permission denied"},
-	{[]error{fs.ErrNotExist}, 450, status.Code{4, 2, 0}, "mailbox's directory does not exist"},
-	{[]error{syscall.ENOTDIR, syscall.ELOOP}, 450, status.Code{4, 2, 0}, "mailbox's path leads through something that is no directory"},
-	{[]error{context.Canceled, context.DeadlineExceeded}, 451, status.Code{4, 3, 2}, "delivery was interrupted"},
 }

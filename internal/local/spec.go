@@ -5,21 +5,19 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"postrider/internal/status"
 )
 
 // spec is a parsed mailbox specification.
 type spec struct {
-	maildir  bool
-	template string
-	path     string // the template, expanded
+	scheme   string // "mbox", "maildir", "command"
+	template string // of the path, or of a command's words
+	path     string // the template, expanded; of a command the program
 }
 
-func (s spec) kind() string {
-	if s.maildir {
-		return "maildir"
-	}
-	return "mailbox"
-}
+// words are what the schemes are called in a reply.
+var words = map[string]string{"mbox": "mailbox", "maildir": "maildir", "command": "command"}
 
 // CheckSpec tells what is wrong with a mailbox specification; nil when Deliver understands it.
 func CheckSpec(s string) error {
@@ -29,8 +27,11 @@ func CheckSpec(s string) error {
 
 func parseSpec(s string) (spec, error) {
 	scheme, template, ok := strings.Cut(s, ":")
-	if !ok || scheme != "mbox" && scheme != "maildir" {
-		return spec{}, fmt.Errorf("mailbox %q is none of mbox:PATH, maildir:PATH, lmtp+unix:PATH", s)
+	if !ok || words[scheme] == "" {
+		return spec{}, fmt.Errorf("mailbox %q is none of mbox:PATH, maildir:PATH, command:PATH ARGUMENTS, lmtp+unix:PATH", s)
+	}
+	if scheme == "command" {
+		return parseCommandSpec(s, template)
 	}
 	if !strings.HasPrefix(template, "/") && !strings.HasPrefix(template, "{home}") {
 		return spec{}, fmt.Errorf(`mailbox %q: the path must begin with "/" or "{home}"`, s)
@@ -45,7 +46,40 @@ func parseSpec(s string) (spec, error) {
 	if scheme == "mbox" && strings.HasSuffix(template, "/") {
 		return spec{}, fmt.Errorf("mailbox %q: an mbox is a file, not a directory", s)
 	}
-	return spec{maildir: scheme == "maildir", template: template}, nil
+	return spec{scheme: scheme, template: template}, nil
+}
+
+// parseCommandSpec reads a program and its arguments. Nothing but the administrator's own words names the program.
+func parseCommandSpec(s, template string) (spec, error) {
+	args := strings.Fields(template)
+	if len(args) == 0 || !strings.HasPrefix(args[0], "/") || strings.ContainsAny(args[0], "{}") {
+		return spec{}, fmt.Errorf("mailbox %q: the program must be named by its path", s)
+	}
+	for _, arg := range args {
+		if _, err := substitute(arg, map[string]string{"user": "", "home": "", "sender": "", "recipient": ""}); err != nil {
+			return spec{}, fmt.Errorf("mailbox %q: %w", s, err)
+		}
+	}
+	return spec{scheme: "command", template: template, path: args[0]}, nil
+}
+
+// argv makes the words of a command. Each is one whatever is put into it; no shell sees them.
+func (s spec) argv(u User, d Delivery) ([]string, error) {
+	if !validUser(u.Name) {
+		return nil, fmt.Errorf("user name %q cannot be an argument", u.Name)
+	}
+	values := map[string]string{
+		"user": u.Name, "home": u.Home,
+		"sender": status.Clean(d.Sender, maxAddress), "recipient": status.Clean(d.Rcpt, maxAddress),
+	}
+	argv := strings.Fields(s.template)
+	for i, arg := range argv {
+		var err error
+		if argv[i], err = substitute(arg, values); err != nil {
+			return nil, err
+		}
+	}
+	return argv, nil
 }
 
 // substitute puts values in the place of {name}.
@@ -66,7 +100,7 @@ func substitute(template string, values map[string]string) (string, error) {
 			return "", errors.New(`a "{" without its "}"`)
 		}
 		if !known {
-			return "", fmt.Errorf("unknown placeholder {%s}, known are {user} and {home}", name)
+			return "", fmt.Errorf("unknown placeholder {%s}", name)
 		}
 		b.WriteString(value)
 		template = after
@@ -80,6 +114,9 @@ func (s spec) expand(u User) (string, error) {
 	}
 	if !filepath.IsAbs(u.Home) && strings.Contains(s.template, "{home}") {
 		return "", fmt.Errorf("user %s has no home directory: %q", u.Name, u.Home)
+	}
+	if s.scheme == "command" {
+		return s.path, nil
 	}
 	path, err := substitute(s.template, map[string]string{"user": u.Name, "home": u.Home})
 	if err != nil {
@@ -116,4 +153,15 @@ func validUser(name string) bool {
 		}
 	}
 	return true
+}
+
+// SpoolFile is the mbox of u in a directory that only the administrator has named, as /var/mail is; false when the mailbox
+// is anything else.
+func SpoolFile(spec string, u User) (string, bool) {
+	where, err := parseSpec(spec)
+	if err != nil || where.scheme != "mbox" || strings.Contains(filepath.Dir(where.template), "{") {
+		return "", false
+	}
+	path, err := where.expand(u)
+	return path, err == nil
 }

@@ -13,6 +13,7 @@ import (
 const (
 	mayWrite  = 2
 	maySearch = 1
+	mayRun    = 1
 )
 
 // Writable tells what would keep Deliver from putting mail into u's mailbox, as far as can be seen without doing it;
@@ -29,6 +30,9 @@ func Writable(spec string, u User) (path string, err error) {
 }
 
 func (s spec) writable(u User) error {
+	if s.scheme == "command" {
+		return executable(s.path)
+	}
 	info, err := os.Lstat(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := access(filepath.Dir(s.path)); err != nil {
@@ -39,13 +43,28 @@ func (s spec) writable(u User) error {
 	if err != nil {
 		return err
 	}
-	if s.maildir {
+	if s.scheme == "maildir" {
 		return access(s.path)
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && int(owner.Uid) != u.UID {
 		return fmt.Errorf("%s is not a plain file of user %s", s.path, u.Name)
 	}
 	return access(s.path)
+}
+
+// executable tells whether a program can be run.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no program", path)
+	}
+	if err == nil {
+		err = syscall.Access(path, mayRun)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "run", Path: path, Err: err}
+	}
+	return nil
 }
 
 // access tells whether a file, or the names in a directory, can be changed.

@@ -115,3 +115,15 @@ func fromLine(sender string, date time.Time) string {
 	}, sender)
 	return fromMark + word + " " + date.Format(time.ANSIC) + "\n"
 }
+
+// WritePlain writes a message as programs get it on their standard input: From_ line, then the content with the line ends
+// of Unix. Nothing is quoted.
+func WritePlain(w io.Writer, m Message) error {
+	t := newTextWriter(w, false)
+	t.raw(fromLine(m.Sender, m.Date))
+	if _, err := io.Copy(t, m.Content); err != nil {
+		return err
+	}
+	t.endLine()
+	return t.flush()
+}
