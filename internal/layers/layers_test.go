@@ -33,6 +33,7 @@ var layers = map[string]layer{
 	"internal/maillog": {1, nil},
 	"queue":            {1, []string{"golang.org/x/sys"}}, // inotify
 	"compat":           {1, nil},
+	"compat/foreign":   {1, nil},
 	"aliases":          {1, nil},
 	"internal/access":  {1, nil},
 	"internal/table":   {1, nil},
@@ -49,13 +50,15 @@ var layers = map[string]layer{
 	"internal/auth":   {2, []string{"github.com/xdg-go/scram", "github.com/xdg-go/stringprep", "golang.org/x/crypto"}},
 	"internal/smtpd":  {2, nil},
 
-	"internal/queuerun": {3, nil},
-	"internal/policy":   {3, nil},
+	"internal/queuerun":     {3, nil},
+	"internal/policy":       {3, nil},
+	"internal/local/server": {3, []string{"golang.org/x/sys"}},
 
 	"internal/demo": {4, []string{"github.com/emersion/go-smtp"}},
 	"cmd/sendmail":  {4, nil},
 	"cmd/mailq":     {4, []string{"github.com/urfave/cli/v2"}},
 	"cmd/queuerun":  {4, []string{"github.com/urfave/cli/v2"}},
+	"cmd/local":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/sys"}},
 	"cmd/smtpd":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/net/netutil", "golang.org/x/sys"}},
 	"cmd/postrider": {4, []string{"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys", "github.com/BurntSushi/toml"}},
 }
