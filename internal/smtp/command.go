@@ -31,7 +31,7 @@ func (t *transaction) mailCommand() string {
 	if t.saysAuth() {
 		b = parameter(b, " AUTH=", authParameter(t.m.Auth))
 	}
-	return string(t.byParameter(b))
+	return string(t.agentMail(t.byParameter(b)))
 }
 
 // rcptCommand is RCPT for r.
@@ -45,7 +45,7 @@ func (t *transaction) rcptCommand(r Rcpt) string {
 			b = parameter(b, " ORCPT=", r.ORcpt)
 		}
 	}
-	return string(b)
+	return string(t.agentRcpt(b, r))
 }
 
 // path is how an address is said to this peer. Where SMTPUTF8 is not offered, a domain still has its ASCII form

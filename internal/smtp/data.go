@@ -14,7 +14,7 @@ const afterBreak = 200 * time.Millisecond
 func (t *transaction) body() {
 	t.begun = true
 	w := blockWriter{s: t.Session}
-	err := encodeBody(&w, t.plan.open(t.m.Body))
+	err := encodeBody(&w, t.plan.open(t.m))
 	if err == nil {
 		t.command(".")
 		w.flush()
@@ -35,7 +35,7 @@ func (t *transaction) body() {
 func (t *transaction) brokenOff(err error) {
 	r, rerr := reply{}, t.conn.SetReadDeadline(time.Now().Add(afterBreak))
 	if rerr == nil {
-		r, rerr = readReply(t.r, nil)
+		r, rerr = readReply(t.r, t.caps(), nil)
 	}
 	if rerr == nil && (r.class() == 4 || r.class() == 5) {
 		st := r.status()

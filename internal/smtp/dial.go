@@ -78,6 +78,9 @@ func (s *Session) bringUp(ctx context.Context) error {
 	if err := s.hello(); err != nil {
 		return err
 	}
+	if s.target.Agent && !s.ext.local {
+		return status.New("smtp.agent", 451, status.Code{4, 3, 5}, "who listens there is not our delivery agent: no XLOCAL is offered", nil)
+	}
 	if s.target.TLS == May || s.target.TLS == Encrypt {
 		if err := s.startTLS(ctx); err != nil {
 			return err

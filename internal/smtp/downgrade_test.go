@@ -17,7 +17,7 @@ func convert(in string) (string, error) {
 	if st != nil {
 		return "", st
 	}
-	out, err := io.ReadAll(p.open(section(in)))
+	out, err := io.ReadAll(p.open(Message{Body: section(in)}))
 	if err == nil && p.size != int64(len(out)) {
 		err = errors.New("planned and real size differ")
 	}
@@ -96,7 +96,7 @@ func TestEncodersAgreeWithTheLibrary(t *testing.T) {
 		if st != nil {
 			t.Fatal(st)
 		}
-		out, err := io.ReadAll(p.open(section(header + "\r\n" + body)))
+		out, err := io.ReadAll(p.open(Message{Body: section(header + "\r\n" + body)}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func FuzzDowngrade(f *testing.F) {
 		if st != nil {
 			return
 		}
-		out, err := io.ReadAll(p.open(section(in)))
+		out, err := io.ReadAll(p.open(Message{Body: section(in)}))
 		if err != nil || int64(len(out)) != p.size {
 			t.Fatalf("%v, %d bytes, planned %d", err, len(out), p.size)
 		}
@@ -133,4 +133,23 @@ func FuzzDowngrade(f *testing.F) {
 		}
 		checkWire(t, encode(t, string(out)))
 	})
+}
+
+func TestAHeaderApartIsPartOfTheMessage(t *testing.T) {
+	const whole = "MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\ngr\xc3\xbcn\r\n"
+	want, err := convert(strings.ReplaceAll(whole, "\r\n", "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		m := Message{Header: whole[:n], Body: section(whole[n:]), EightBit: true}
+		p, st := planBody(m, extensions{}, false)
+		if st != nil {
+			t.Fatal(st)
+		}
+		out, err := io.ReadAll(p.open(m))
+		if got := strings.ReplaceAll(string(out), "\r\n", "\n"); got != want || err != nil || p.size != int64(len(out)) {
+			t.Errorf("cut at %d: %q, %v", n, got, err)
+		}
+	}
 }

@@ -14,6 +14,7 @@ type extensions struct {
 	auth                                      []string // mechanisms, upper case
 	rcptMax, mailMax                          int      // LIMITS (RFC 9422); 0: not told
 	deliverBy                                 bool     // DELIVERBY was offered (RFC 2852)
+	local                                     bool     // XLOCAL was offered (see agent.go)
 	byMin                                     int64    // the least seconds that it takes in mode R; 0: any
 }
 
@@ -51,6 +52,8 @@ func (e *extensions) keyword(keyword string, args []string) {
 		e.auth = append(e.auth, args...)
 	case "LIMITS":
 		e.limits(args)
+	case "XLOCAL":
+		e.local = true
 	case "DELIVERBY":
 		e.deliverBy = true
 		if len(args) > 0 {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"postrider/internal/status"
 )
@@ -20,12 +21,12 @@ type plan struct {
 // as Sendmail and Postfix do: there is no label that a conversion could change. MIME goes as 8BITMIME, and is converted
 // where that is not offered (RFC 6152 section 3).
 func planBody(m Message, ext extensions, utf8 bool) (plan, *status.Status) {
-	p := plan{size: m.Body.Size()}
+	p := plan{size: int64(len(m.Header)) + m.Body.Size()}
 	if !m.EightBit {
 		p.body8 = ext.eightBit && (m.BodyType == "8BITMIME" || utf8)
 		return p, nil
 	}
-	isMIME, err := hasMIMEVersion(m.Body)
+	isMIME, err := hasMIMEVersion(m)
 	switch {
 	case err != nil:
 		return p, unreadable(err)
@@ -35,14 +36,14 @@ func planBody(m Message, ext extensions, utf8 bool) (plan, *status.Status) {
 	case !isMIME:
 		return p, nil
 	}
-	return p.converted(m.Body)
+	return p.converted(m)
 }
 
 // converted surveys the message and measures what becomes of it.
-func (p plan) converted(body *io.SectionReader) (plan, *status.Status) {
+func (p plan) converted(m Message) (plan, *status.Status) {
 	var err error
-	if p.survey, err = surveyBody(start(body)); err == nil {
-		p.size, err = io.Copy(io.Discard, p.open(body))
+	if p.survey, err = surveyBody(start(m)); err == nil {
+		p.size, err = io.Copy(io.Discard, p.open(m))
 	}
 	switch {
 	case errors.Is(err, errOpaque):
@@ -55,23 +56,29 @@ func (p plan) converted(body *io.SectionReader) (plan, *status.Status) {
 }
 
 // open is the message from its start, as planned.
-func (p plan) open(body *io.SectionReader) io.Reader {
+func (p plan) open(m Message) io.Reader {
 	if p.survey == nil {
-		return start(body)
+		return start(m)
 	}
-	return newDowngrade(start(body), p.survey)
+	return newDowngrade(start(m), p.survey)
 }
 
-// start reads body from its start and leaves its own offset alone.
-func start(body *io.SectionReader) io.Reader { return io.NewSectionReader(body, 0, body.Size()) }
+// start reads the message from its start and leaves the body's own offset alone.
+func start(m Message) io.Reader {
+	body := io.NewSectionReader(m.Body, 0, m.Body.Size())
+	if m.Header == "" {
+		return body
+	}
+	return io.MultiReader(strings.NewReader(m.Header), body)
+}
 
 func unreadable(err error) *status.Status {
 	return status.New("smtp.body", 451, status.Code{4, 3, 0}, "cannot read the message", err)
 }
 
 // hasMIMEVersion looks for the field in the header, or the first maxHeader bytes of it.
-func hasMIMEVersion(body *io.SectionReader) (bool, error) {
-	r := bufio.NewReader(io.LimitReader(start(body), maxHeader))
+func hasMIMEVersion(m Message) (bool, error) {
+	r := bufio.NewReader(io.LimitReader(start(m), maxHeader))
 	for bol := true; ; {
 		line, err := r.ReadSlice('\n')
 		if bol && (hasName(line, "mime-version") || len(bytes.TrimRight(line, "\r\n")) == 0) {

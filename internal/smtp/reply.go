@@ -11,13 +11,20 @@ import (
 	"postrider/internal/status"
 )
 
-// The caps on a reply. RFC 5321 section 4.5.3.1.5 allows 512 bytes a line; more is read, and cut.
+// replyCaps are the caps on a reply.
+type replyCaps struct {
+	line  int // bytes of a line; a longer one is not SMTP
+	keep  int // bytes of a line that are kept
+	lines int // lines of a reply
+	text  int // bytes of a reply that are kept
+}
+
+// peerCaps are those for everybody. RFC 5321 section 4.5.3.1.5 allows 512 bytes a line; more is read, and cut.
+var peerCaps = replyCaps{line: 2048, keep: keepReplyLine, lines: 100, text: 16 << 10}
+
 const (
-	maxReplyLine  = 2048     // bytes of a line; a longer one is not SMTP
-	keepReplyLine = 512      // bytes of a line that are kept
-	maxReplyLines = 100      // lines of a reply
-	maxReplyText  = 16 << 10 // bytes of a reply that are kept
-	quoteReply    = 100      // bytes that are shown of a line that is no reply
+	keepReplyLine = 512
+	quoteReply    = 100 // bytes that are shown of a line that is no reply
 )
 
 var (
@@ -54,11 +61,11 @@ func (r reply) flat() string {
 	return strings.Join(lines, " ")
 }
 
-// readReply reads one reply. r must hold lines of maxReplyLine. see, when not nil, is shown each line.
-func readReply(r *bufio.Reader, see func(line []byte)) (reply, error) {
+// readReply reads one reply. r must hold lines of caps.line. see, when not nil, is shown each line.
+func readReply(r *bufio.Reader, caps replyCaps, see func(line []byte)) (reply, error) {
 	var text []byte
 	for n, code := 0, 0; ; n++ {
-		if n == maxReplyLines {
+		if n == caps.lines {
 			return reply{}, errReplyLines
 		}
 		line, err := readReplyLine(r)
@@ -69,6 +76,7 @@ func readReply(r *bufio.Reader, see func(line []byte)) (reply, error) {
 			see(line)
 		}
 		c, more, rest, ok := parseReplyLine(line)
+		rest = rest[:min(len(rest), caps.keep)]
 		if !ok {
 			return reply{}, fmt.Errorf("%w: %s", errReplySyntax, line[:min(len(line), quoteReply)])
 		}
@@ -79,10 +87,10 @@ func readReply(r *bufio.Reader, see func(line []byte)) (reply, error) {
 		if n == 0 && !more {
 			return reply{code, string(rest)}, nil
 		}
-		if n > 0 && len(text) < maxReplyText {
+		if n > 0 && len(text) < caps.text {
 			text = append(text, '\n')
 		}
-		text = append(text, rest[:min(len(rest), max(0, maxReplyText-len(text)))]...)
+		text = append(text, rest[:min(len(rest), max(0, caps.text-len(text)))]...)
 		if !more {
 			return reply{code, string(text)}, nil
 		}
@@ -122,6 +130,5 @@ func parseReplyLine(line []byte) (code int, more bool, text []byte, ok bool) {
 	if line[3] != ' ' && line[3] != '-' {
 		return 0, false, nil, false
 	}
-	text = line[4:]
-	return code, line[3] == '-', text[:min(len(text), keepReplyLine)], true
+	return code, line[3] == '-', line[4:], true
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func readString(s string) (reply, error) {
-	return readReply(bufio.NewReaderSize(strings.NewReader(s), maxReplyLine), nil)
+	return readReply(bufio.NewReaderSize(strings.NewReader(s), peerCaps.line), peerCaps, nil)
 }
 
 func TestReadReply(t *testing.T) {
@@ -25,8 +25,8 @@ func TestReadReply(t *testing.T) {
 		{"LF alone ends a line", "250-a\n250 b\n", 250, "a\nb", nil},
 		{"empty lines of text are lines", "250-\r\n250-\r\n250 x\r\n", 250, "\n\nx", nil},
 		{"a long line is cut", "250 " + long + "yyy\r\n", 250, long, nil},
-		{"a line without end is no reply", "250 " + strings.Repeat("x", maxReplyLine), 0, "", errReplyLong},
-		{"too many lines are no reply", strings.Repeat("250-x\r\n", maxReplyLines) + "250 x\r\n", 0, "", errReplyLines},
+		{"a line without end is no reply", "250 " + strings.Repeat("x", peerCaps.line), 0, "", errReplyLong},
+		{"too many lines are no reply", strings.Repeat("250-x\r\n", peerCaps.lines) + "250 x\r\n", 0, "", errReplyLines},
 		{"codes agree", "250-x\r\n550 x\r\n", 0, "", errReplyCodes},
 		{"a code has three digits", "25 ok\r\n", 0, "", errReplySyntax},
 		{"a code has no fourth digit", "2500 ok\r\n", 0, "", errReplySyntax},
@@ -45,8 +45,8 @@ func TestReadReply(t *testing.T) {
 }
 
 func TestReplyKeepsALimitedText(t *testing.T) {
-	r, err := readString(strings.Repeat("250-"+strings.Repeat("x", 500)+"\r\n", maxReplyLines-1) + "250 x\r\n")
-	if err != nil || len(r.text) > maxReplyText {
+	r, err := readString(strings.Repeat("250-"+strings.Repeat("x", 500)+"\r\n", peerCaps.lines-1) + "250 x\r\n")
+	if err != nil || len(r.text) > peerCaps.text {
 		t.Errorf("%d bytes kept, %v", len(r.text), err)
 	}
 }
@@ -94,7 +94,7 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.code < 200 || r.code > 599 || len(r.text) > maxReplyText {
+		if r.code < 200 || r.code > 599 || len(r.text) > peerCaps.text {
 			t.Fatalf("%d, %d bytes", r.code, len(r.text))
 		}
 		if st := r.status(); strings.ContainsAny(st.Text(), "\r\n\x00\x1b") {

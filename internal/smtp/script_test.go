@@ -33,12 +33,14 @@ import (
 //	ACCEPT         the server waits for another connection
 //	CLOSE          the server hangs up
 //	HANG           the server reads on and never answers
-//	> set ...      client: lmtp, tls=may|encrypt|implicit, verify, name=host, auth=user:password, limit=30ms, total=30ms
+//	> set ...      client: lmtp, agent, tls=may|encrypt|implicit, verify, name=host, auth=user:password, limit=30ms, total=30ms
 //	> dial         client: Dial (done by itself before the first send)
 //	> send ...     client: Send; from= to=a,b notify= orcpt= ret= envid= auth= utf8 eight type= by=; lines "| text" are
-//	               the message; by=60;RT is a deadline in 60 seconds, in BY='s own form
+//	               the message; by=60;RT is a deadline in 60 seconds, in BY='s own form;
+//	               to our agent also id= number= member= mailbox; header= goes before the message
 //	> wait         client: until the server has come to its end
 //	> close        client: Close
+//	+ [a, b]       Result.Members, as Go prints it, of the recipient that was compared last
 //	= diagnostic   what the client's last action gave, recipient by recipient (a prefix)
 //	! diagnostic   the error of the client's last action (a prefix); "! stale"
 //	DSN yes|no     Result.DSN of the last send
@@ -90,7 +92,7 @@ func parseScript(t *testing.T, text string) (server, client []line) {
 			fallthrough
 		case "S:", "TLS", "ACCEPT", "CLOSE", "HANG":
 			server = append(server, line{n + 1, verb, rest})
-		case ">", "=", "!", "DSN", "BY", "|":
+		case ">", "=", "+", "!", "DSN", "BY", "|":
 			client = append(client, line{n + 1, verb, rest})
 		default:
 			t.Fatalf("line %d: %q", n+1, l)
@@ -215,6 +217,14 @@ func (c *scriptClient) play(lines []line) {
 		case "=":
 			c.send()
 			c.outcome(l)
+		case "+":
+			var members []string
+			if i := c.told - 1; i >= 0 && i < len(c.result.Members) {
+				members = c.result.Members[i]
+			}
+			if got := fmt.Sprintf("%q", members); got != l.text {
+				c.t.Errorf("line %d: members %s", l.n, got)
+			}
 		case "!":
 			c.send()
 			c.failure(l)
@@ -269,6 +279,8 @@ func (c *scriptClient) set(words string) {
 		switch key {
 		case "lmtp":
 			c.target.LMTP = true
+		case "agent":
+			c.target.Agent = true
 		case "tls":
 			c.target.TLS = map[string]TLSMode{"may": May, "encrypt": Encrypt, "implicit": Implicit}[value]
 		case "verify":
@@ -342,6 +354,16 @@ func (c *scriptClient) message(words string) Message {
 			m.BodyType = value
 		case "auth":
 			m.Auth = value
+		case "id":
+			m.ID, m.Arrival = value, scriptTime
+		case "number":
+			r.Number, _ = strconv.Atoi(value)
+		case "member":
+			r.Member = unquote(value)
+		case "mailbox":
+			r.Mailbox = true
+		case "header":
+			m.Header = unquote(value)
 		case "by":
 			seconds, mode, _ := strings.Cut(value, ";")
 			d, err := time.ParseDuration(seconds + "s")

@@ -86,6 +86,8 @@ type transaction struct {
 	offered  []int            // indexes into m.Rcpts of those that go on the wire
 	outcome  []*status.Status // by recipient; nil: no outcome yet
 	accepted []int            // indexes of those the peer has said 2yz to
+	members  [][]string       // Result.Members
+	named    int              // bytes of them
 
 	replies          int   // replies that have come, RSET's not counted
 	started          bool  // MAIL was taken
@@ -134,7 +136,7 @@ func (t *transaction) result() Result {
 	if t.err != nil {
 		t.settle(t.err)
 	}
-	return Result{Rcpts: t.outcome, DSN: t.ext.dsn, By: t.ext.deliverBy, Begun: t.begun}
+	return Result{Rcpts: t.outcome, DSN: t.ext.dsn && !t.target.Agent, By: t.ext.deliverBy, Begun: t.begun, Members: t.members}
 }
 
 // parameters tells whether MAIL had any.
@@ -248,6 +250,8 @@ func (t *transaction) hear(n int) error {
 		return t.unexpected(r, verb)
 	case verb == "MAIL":
 		t.hearMail(r)
+	case t.started && t.target.Agent && r.code == 251:
+		return t.hearMembers(t.offered[n-1], r)
 	case t.started:
 		t.hearRcpt(t.offered[n-1], r)
 	}

@@ -94,7 +94,7 @@ func (s *Session) watch(ctx context.Context) (stop func() bool) {
 
 // use starts talking over conn.
 func (s *Session) use(conn net.Conn) {
-	s.conn, s.r = conn, bufio.NewReaderSize(conn, maxReplyLine)
+	s.conn, s.r = conn, bufio.NewReaderSize(conn, s.caps().line)
 	s.ext = extensions{}
 }
 
@@ -109,7 +109,7 @@ func (s *Session) secret(line, shown string) {
 
 func (s *Session) show(command string) {
 	if s.opt.Dialogue != nil {
-		fmt.Fprintf(s.opt.Dialogue, ">>> %s\n", status.Clean(command, maxReplyLine))
+		fmt.Fprintf(s.opt.Dialogue, ">>> %s\n", status.Clean(command, peerCaps.line))
 	}
 }
 
@@ -144,7 +144,7 @@ func (s *Session) reply(limit time.Duration, what string) (reply, error) {
 	if s.opt.Dialogue != nil {
 		see = func(line []byte) { fmt.Fprintln(s.opt.Dialogue, status.Clean(string(line), keepReplyLine)) }
 	}
-	r, err := readReply(s.r, see)
+	r, err := readReply(s.r, s.caps(), see)
 	switch {
 	case err != nil && isSyntax(err):
 		text := status.Clean("bad reply to "+what+": "+err.Error(), status.MaxText)

@@ -28,6 +28,8 @@
 //
 // The message leaves in a form that every peer reads the same way (see body.go): a spool that holds a bare CR, a bare
 // LF or a NUL never shows it on the wire.
+//
+// Our own delivery agent hears more than others do, and may name others in place of a recipient (see agent.go).
 package smtp
 
 import (
@@ -62,6 +64,7 @@ type Target struct {
 	Network  string       // "tcp" or "unix"
 	Address  string       // "192.0.2.1:25", or a path
 	LMTP     bool         // speak LMTP (RFC 2033)
+	Agent    bool         // it is our own delivery agent, which offers XLOCAL; with LMTP only
 	TLS      TLSMode      // how much TLS
 	Verify   bool         // Encrypt and Implicit: the certificate has to be valid for Name
 	Config   *tls.Config  // roots and the like; nil: the system's
@@ -127,6 +130,7 @@ func (t Timeouts) withDefaults() Timeouts {
 type Message struct {
 	Sender   string // wire form; "" is the null reverse-path
 	Rcpts    []Rcpt
+	Header   string            // what goes before Body, whole lines: fields, or a header where Body is without
 	Body     *io.SectionReader // read from its start; its own offset is neither used nor moved
 	EightBit bool              // the body (not the header) holds 8-bit bytes
 	BodyType string            // as declared at submission: "", "7BIT", "8BITMIME"
@@ -138,6 +142,9 @@ type Message struct {
 	By       time.Time // deadline of the delivery (RFC 2852); zero: none
 	ByNotify bool      // mode N: it may be passed on to who knows nothing of deadlines; else mode R: it may not
 	ByTrace  bool      // each host that takes it is to report that
+
+	ID      string    // queue ID, for our delivery agent
+	Arrival time.Time // when it was accepted, for our delivery agent
 }
 
 // Rcpt is one recipient.
@@ -145,6 +152,11 @@ type Rcpt struct {
 	Address string // wire form
 	ORcpt   string // "rfc822;" and xtext, or ""
 	Notify  string // "SUCCESS,DELAY", or ""
+
+	// For our delivery agent.
+	Number  int    // the recipient's in the message, always the same
+	Mailbox bool   // into the mailbox, whatever the user's .forward says
+	Member  string // "|command", "/file", "/maildir/": what Address, a user or an alias, stands for; "": the user
 }
 
 // Result is the outcome of a transaction.
@@ -160,6 +172,10 @@ type Result struct {
 	// By: the peer knows of the deadline from now on. When it is false and there is one, in mode N, a "relayed" report
 	// is due from us (RFC 2852 section 4.1.4.2).
 	By bool
+	// Members, when not nil, has for each recipient those that our delivery agent has named in his place, at least one, as
+	// aliases(5) spells them: "address", "\user", "|command" and so on. He gets nothing, and his outcome is the reply 251.
+	// nil: nobody.
+	Members [][]string
 }
 
 // OpReply is the Op of a status that a peer has replied. Any other was found out by us.
