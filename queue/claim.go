@@ -26,6 +26,8 @@ type Claim struct {
 	journal fsys.File // open once something was recorded
 	torn    bool      // the journal may end in a part of a line
 	had     bool      // there is a journal
+
+	journaled int64 // bytes of the journal, as far as we know
 }
 
 // Claim takes a message without waiting. The error is ErrBusy when somebody else works on it, ErrGone when it
@@ -166,7 +168,7 @@ func (c *Claim) Record(records ...Record) error {
 
 // append writes to the journal.
 func (c *Claim) append(text []byte) error {
-	c.torn = true
+	c.torn, c.journaled = true, c.journaled+int64(len(text))
 	if _, err := c.journal.Write(text); err != nil {
 		return err
 	}
@@ -215,7 +217,7 @@ func (c *Claim) openJournal() error {
 	if err != nil {
 		return err
 	}
-	c.torn = st.Size > 0
+	c.torn, c.journaled = st.Size > 0, st.Size
 	if c.torn {
 		var last [1]byte
 		if _, err := f.ReadAt(last[:], st.Size-1); err != nil && err != io.EOF {

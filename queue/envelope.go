@@ -62,16 +62,44 @@ type Rcpt struct {
 	Notify  Notify
 	NoAlias bool // its aliases are not expanded: it was written "\alice"
 
-	// These are of recipients that took the place of another, an alias, after the message was accepted (Claim.Expand).
+	// These are of recipients that took the place of another after the message was accepted (Claim.Expand): of an alias,
+	// or of a user whose .forward names them.
 	Parent int    // whose place it took, by its number from 1; 0: the recipient is the sender's own
 	Sender string // envelope sender for it, the list's owner; "": the message's own
 	Agent  string // "": Address is an address; else what it is instead, as a command
+	Via    string // wire form: the user whose .forward names it or, with a command, the alias that does; "": an alias
+	Same   int    // the recipient that it was already, by its number from 1: it gets nothing for itself; 0: none
 }
 
-// Parent is the address that the sender wrote to, an alias, in whose place recipient i is; "" when he wrote to i itself.
+// Parent is the address of the alias, or the user, in whose place recipient i is; "" when the sender wrote to i itself.
 func (e *Envelope) Parent(i int) string {
-	if n := e.Rcpts[i].Parent - 1; n >= 0 && n < len(e.Rcpts) {
-		return e.Rcpts[n].Address
+	if p := e.parent(i); p >= 0 {
+		return e.Rcpts[p].Address
+	}
+	return ""
+}
+
+// Root is the address that the sender wrote to and that has led to recipient i; "" when it is i's own.
+func (e *Envelope) Root(i int) string {
+	address := ""
+	for i = e.parent(i); i >= 0; i = e.parent(i) {
+		address = e.Rcpts[i].Address
+	}
+	return address
+}
+
+// parent is in whose place a recipient is; -1: nobody's. A journal may say anything, but not lead in a circle.
+func (e *Envelope) parent(i int) int {
+	if p := e.Rcpts[i].Parent - 1; p < i {
+		return p
+	}
+	return -1
+}
+
+// Forwarder is the user whose .forward names recipient i; "" when an alias does, or the sender.
+func (e *Envelope) Forwarder(i int) string {
+	if r := &e.Rcpts[i]; r.Parent > 0 && !r.NoAlias {
+		return r.Via
 	}
 	return ""
 }

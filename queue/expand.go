@@ -1,17 +1,27 @@
 package queue
 
 import (
+	"errors"
 	"strconv"
 	"time"
 )
 
-// Expansion is what became of a recipient that is an alias: others took its place. They follow the recipients of the
-// envelope, in Envelope.Rcpts of every later Claim and Message too.
+// Expansion is what became of a recipient that is an alias, or a user whose .forward names others: they took its place.
+// They follow the recipients of the envelope, in Envelope.Rcpts of every later Claim and Message too. One that is Same as
+// another is done by that, and only tells who leads to whom.
 type Expansion struct {
 	Rcpt    int    // its index
-	Members []Rcpt // without those that the message has already; Parent is filled in
+	Members []Rcpt // Parent is filled in
 	Text    string // what it was, for listings
+	Relay   string // who said so, as in a Record
 }
+
+// maxExpanded is how many bytes of a journal expansions may fill. The rest, of what is read of it, is for what becomes of
+// all those recipients.
+const maxExpanded = maxJournal / 2
+
+// ErrTooMany says that there is no room for more recipients.
+var ErrTooMany = errors.New("the message has too many recipients")
 
 // memberRecord is the kind of a line that tells of one member. It counts from the Expanded record on that follows all
 // members of one recipient, so that no part of an expansion is ever taken for the whole.
@@ -19,7 +29,8 @@ const memberRecord = "member"
 
 // Expand records expansions and adds the members to c.Envelope.Rcpts. It is durable when Expand returns: nobody must
 // get the message before, and nobody gets it twice, or not at all, because the alias has changed meanwhile. After an
-// error nothing is known to be recorded: no transaction may begin on this claim.
+// error nothing is known to be recorded: no transaction may begin on this claim. But after ErrTooMany nothing is recorded,
+// and all may go on as before.
 func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 	if err := c.openJournal(); err != nil {
 		return failed("record", err)
@@ -36,8 +47,11 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 			text = appendMember(text, at, len(c.Envelope.Rcpts)+len(members), &m)
 			members = append(members, m)
 		}
-		records[i] = Record{Time: at, Kind: Expanded, Rcpts: One(x.Rcpt), Members: len(x.Members), Text: x.Text}
+		records[i] = Record{Time: at, Kind: Expanded, Rcpts: One(x.Rcpt), Members: len(x.Members), Text: x.Text, Relay: x.Relay}
 		text = appendRecord(text, &records[i])
+	}
+	if c.journaled+int64(len(text)) > maxExpanded {
+		return ErrTooMany
 	}
 	if err := c.append(text); err != nil {
 		return failed("record", err)
@@ -45,10 +59,24 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 	if err := c.syncJournal(); err != nil {
 		return failed("record", err)
 	}
-	c.remember(records)
-	c.Envelope.Rcpts = append(c.Envelope.Rcpts, members...)
-	c.History.grow(len(c.Envelope.Rcpts))
+	c.remember(nil)
+	for i := range records {
+		n := records[i].Members
+		c.History.expand(records[i], members[:n], len(c.Envelope.Rcpts))
+		c.Envelope.Rcpts, members = append(c.Envelope.Rcpts, members[:n]...), members[n:]
+	}
 	return nil
+}
+
+// expand adds a record of an expansion, with its members, the first of whom has the number known.
+func (h *History) expand(r Record, members []Rcpt, known int) {
+	h.add(r)
+	h.grow(known + len(members))
+	for i := range members {
+		if members[i].Same > 0 {
+			h.last[known+i] = len(h.events)
+		}
+	}
 }
 
 // appendMember writes a member as one line of a journal: the number that it gets, and what an envelope has of a
@@ -64,6 +92,10 @@ func appendMember(b []byte, at time.Time, index int, m *Rcpt) []byte {
 	line = appendParam(line, "notify", m.Notify.String())
 	line = appendParam(line, "orcpt", m.ORcpt)
 	line = appendParam(line, "noalias", yes(m.NoAlias))
+	line = appendParam(line, "via", m.Via)
+	if m.Same > 0 {
+		line = appendParam(line, "same", strconv.Itoa(m.Same))
+	}
 	return appendChecked(b, line)
 }
 
@@ -85,9 +117,13 @@ func parseMember(rest string) (m Rcpt, ok bool) {
 			m.ORcpt = value
 		case "noalias":
 			m.NoAlias = value == "yes"
+		case "via":
+			m.Via = value
+		case "same":
+			m.Same, _ = strconv.Atoi(value)
 		}
 	})
-	return m, ok && m.Address != "" && m.Parent > 0
+	return m, ok && m.Address != "" && m.Parent > 0 && m.Same >= 0
 }
 
 // expansions reads the members of a journal.

@@ -17,7 +17,7 @@ import (
 var testMembers = []Rcpt{
 	{Address: "alice@r.test", ORcpt: "rfc822;list@r.test", Notify: NotifyNever},
 	{Address: "bob", NoAlias: true, Sender: "owner-list@r.test"},
-	{Address: "/bin/p 'a b'\n", Agent: "command"},
+	{Address: "/bin/p 'a b'\n", Agent: "command", Via: "list@r.test"},
 }
 
 // withParent are members as they come back.
@@ -72,6 +72,69 @@ func TestExpandedRecipientsAreThereAgain(t *testing.T) {
 	m, err := s.Read(entry)
 	if err != nil || !reflect.DeepEqual(m.Envelope.Rcpts, want) || !m.History.Done(1) {
 		t.Errorf("%v: %+v", err, m)
+	}
+}
+
+// A user's .forward leads on from an alias, and partly to who is there already.
+func TestMembersOfMembers(t *testing.T) {
+	s := testSpool(t, Options{})
+	e := submit(t, s, testEnvelope("list@r.test", "carol@r.test"), testText)
+	c := claim(t, s, e.ID)
+	alice := []Rcpt{{Address: "alice@r.test", NoAlias: true}}
+	forward := []Rcpt{{Address: "x@r.test", Via: "alice@r.test"}, {Address: "carol@r.test", Via: "alice@r.test", Same: 2}, {Address: "|p", Agent: "command", Via: "alice@r.test"}}
+	if err := c.Expand(testTime, Expansion{Members: alice}, Expansion{Rcpt: 2, Members: forward, Text: "forwarded", Relay: "local"}); err != nil {
+		t.Fatal(err)
+	}
+	rcpts := slices.Clone(c.Envelope.Rcpts)
+	for _, when := range []string{"the claim itself", "the next claim"} {
+		if !reflect.DeepEqual(c.Envelope.Rcpts, rcpts) || len(rcpts) != 6 {
+			t.Fatalf("%s: %+v", when, c.Envelope.Rcpts)
+		}
+		for i, want := range []struct {
+			parent, root, forwarder string
+			done                    bool
+		}{{"", "", "", true}, {"", "", "", false}, {"list@r.test", "list@r.test", "", true}, {"alice@r.test", "list@r.test", "alice@r.test", false},
+			{"alice@r.test", "list@r.test", "alice@r.test", true}, {"alice@r.test", "list@r.test", "alice@r.test", false}} {
+			e := &c.Envelope
+			if e.Parent(i) != want.parent || e.Root(i) != want.root || e.Forwarder(i) != want.forwarder || c.History.Done(i) != want.done {
+				t.Errorf("%s: recipient %d: %q, %q, %q, %v", when, i, e.Parent(i), e.Root(i), e.Forwarder(i), c.History.Done(i))
+			}
+		}
+		if last, _ := c.History.Last(4); last.Text != "forwarded" || last.Relay != "local" {
+			t.Errorf("%s: %+v", when, last)
+		}
+		c.Close()
+		c = claim(t, s, e.ID)
+	}
+}
+
+func TestParentsLeadInNoCircle(t *testing.T) {
+	e := Envelope{Rcpts: []Rcpt{{Address: "a", Parent: 1}, {Address: "b", Parent: 3}, {Address: "c", Parent: 2}, {Address: "d", Parent: 9}}}
+	for i, want := range []string{"", "", "b", ""} {
+		if e.Root(i) != want || e.Parent(i) != want {
+			t.Errorf("%d: %q, %q", i, e.Root(i), e.Parent(i))
+		}
+	}
+}
+
+func TestTooManyRecipientsAreNotRecorded(t *testing.T) {
+	s := testSpool(t, Options{})
+	e := submit(t, s, testEnvelope("list@r.test"), testText)
+	c := claim(t, s, e.ID)
+	x := Expansion{Members: testMembers}
+	if err := c.openJournal(); err != nil {
+		t.Fatal(err)
+	}
+	c.journaled = maxExpanded
+	if err := c.Expand(testTime, x); err != ErrTooMany || len(c.Envelope.Rcpts) != 1 {
+		t.Fatalf("%v: %+v", err, c.Envelope.Rcpts)
+	}
+	if err := c.Record(Record{Time: testTime, Kind: Deferred, Rcpts: One(0)}); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if c = claim(t, s, e.ID); len(c.Envelope.Rcpts) != 1 || len(c.History.Events()) != 1 {
+		t.Errorf("%+v", c.History.Events())
 	}
 }
 
@@ -248,10 +311,10 @@ func TestEveryOperationAroundAnExpansionFails(t *testing.T) {
 }
 
 func FuzzMemberKeepsAnyBytes(f *testing.F) {
-	f.Add("a@b", "command", "owner-x@y", "rfc822;z", 5, uint8(NotifyFailure))
-	f.Add("a\nb", "", " ", "\\", 0, uint8(0))
-	f.Fuzz(func(t *testing.T, address, agent, sender, orcpt string, parent int, notify uint8) {
-		m := Rcpt{Address: address, Agent: agent, Sender: sender, ORcpt: orcpt, Parent: parent, Notify: Notify(notify) & (NotifySuccess | NotifyFailure)}
+	f.Add("a@b", "command", "owner-x@y", "rfc822;z", "v@w", 5, 0, uint8(NotifyFailure))
+	f.Add("a\nb", "", " ", "\\", "", 0, 7, uint8(0))
+	f.Fuzz(func(t *testing.T, address, agent, sender, orcpt, via string, parent, same int, notify uint8) {
+		m := Rcpt{Address: address, Agent: agent, Sender: sender, ORcpt: orcpt, Via: via, Parent: parent, Same: max(same, 0), Notify: Notify(notify) & (NotifySuccess | NotifyFailure)}
 		line := string(appendMember(nil, time.UnixMicro(5), 7, &m))
 		l, ok := cutLine(strings.TrimSuffix(line, "\n"))
 		if !ok || l.kind != memberRecord || l.span != One(7) || strings.Count(line, "\n") != 1 {

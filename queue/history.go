@@ -20,7 +20,7 @@ const (
 	Deferred                  // to be tried again
 	Failed                    // refused for good: final, but a report may be due
 	Expired                   // given up after the queue's lifetime: final, but a report may be due
-	Expanded                  // an alias: Members recipients took its place, final (made by Claim.Expand)
+	Expanded                  // Members recipients took its place: final (made by Claim.Expand)
 	Intent                    // a report with ID is about to be committed for the recipients
 	Reported                  // the report is committed, or it was decided that none is due
 	Warned                    // a delay report is committed for the recipients
@@ -182,11 +182,12 @@ func parseHistory(text []byte, n int) History {
 			continue
 		}
 		r, ok := l.record()
-		if !ok || r.Kind == Expanded && !x.whole(&r) {
-			continue
+		switch {
+		case ok && r.Kind != Expanded:
+			h.add(r)
+		case ok && x.whole(&r):
+			h.expand(r, x.members[len(x.members)-r.Members:], x.known-r.Members)
 		}
-		h.add(r)
-		h.grow(x.known)
 	}
 	h.members = x.members
 	return h
