@@ -33,13 +33,14 @@ func parseValue(s string) (r Rule, skip bool, err error) {
 	if !tagged && (len(text) < 3 || !isDigit(text[0])) {
 		return r, false, fmt.Errorf("%s is no value: one of OK, RELAY, REJECT, DISCARD, SKIP, ERROR:code text, QUARANTINE:text", shown(s))
 	}
-	st, err := parseError(text)
+	st, err := ParseReply(text, [2]int{7, 1}, "access denied")
 	return Rule{Action: Reject, Status: st}, false, err
 }
 
-// parseError reads a reply, "550 text" or "550 5.7.1 text", behind an enhanced code and a colon or a blank, or without.
-// Sendmail's quotes around the reply are taken away.
-func parseError(s string) (*status.Status, error) {
+// ParseReply reads a refusal as Sendmail's tables have it: a reply, "550 text" or "550 5.7.1 text", behind an enhanced code
+// and a colon or a blank, or without. Quotes around the reply are taken away. detail is the enhanced code's but for its class,
+// and otherwise is said, where the table has none.
+func ParseReply(s string, detail [2]int, otherwise string) (*status.Status, error) {
 	s = unquote(strings.TrimSpace(s))
 	code, behind, coded := enhanced(s)
 	if coded {
@@ -52,7 +53,7 @@ func parseError(s string) (*status.Status, error) {
 	case reply == 0:
 		reply = map[int]int{2: 0, 4: 451, 5: 550}[code[0]]
 	case !coded:
-		code = status.Code{reply / 100, 7, 1}
+		code = status.Code{reply / 100, detail[0], detail[1]}
 	}
 	if inner, rest, ok := enhanced(text); ok && (!coded || inner == code) {
 		code, text = inner, strings.TrimLeft(rest, " ")
@@ -61,7 +62,7 @@ func parseError(s string) (*status.Status, error) {
 		return nil, fmt.Errorf("the reply %d and the enhanced code %v disagree", reply, code)
 	}
 	if text == "" {
-		text = "access denied"
+		text = otherwise
 	}
 	return status.New("access", reply, code, status.Clean(text, maxText), nil), nil
 }

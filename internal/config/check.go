@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +25,13 @@ func (d *decoder) check(c *Config) {
 	d.each(top.child("aliases"), c.Aliases, isPath)
 	d.between(top.child("hop_limit"), c.HopLimit, 1, 1000)
 	d.one(top.child("mailq_format"), c.MailqFormat, oneOf("sendmail", "postfix"))
+	d.masquerade(c)
 	d.smarthost(top.child("smarthost"), c.Smarthost)
 	d.each(top.child("relay").child("networks"), c.Relay.Networks, isNetwork)
 	d.each(top.child("relay").child("domains"), c.Relay.Domains, isDomains)
+	for _, k := range keysOf(reflect.ValueOf(c.Tables), "") {
+		d.one(top.child("tables").child(k.name), k.value.String(), isPath)
+	}
 	d.one(top.child("local").child("mailbox"), c.Local.Mailbox, isMailbox)
 	d.one(top.child("local").child("root"), c.Local.Root, isRecipient)
 	d.smtpd(top.child("smtpd"), c.Smtpd)
@@ -66,6 +71,16 @@ func (d *decoder) between(p place, n, low, high int) {
 func (d *decoder) within(p place, n, low, high time.Duration) {
 	if n < low || n > high {
 		d.wrong(p, formatDuration(n), fmt.Sprintf("must be between %q and %q", formatDuration(low), formatDuration(high)))
+	}
+}
+
+func (d *decoder) masquerade(c *Config) {
+	top := place{}
+	d.one(top.child("masquerade"), c.Masquerade, isDomain)
+	d.each(top.child("masquerade_domains"), c.MasqueradeDomains, isDomains)
+	d.each(top.child("exposed_users"), c.ExposedUsers, isLocalpart)
+	if len(c.MasqueradeDomains) > 0 && c.Masquerade == "" {
+		d.wrong(top.child("masquerade_domains"), []any{}, "needs masquerade, the domain that takes their place")
 	}
 }
 
@@ -247,6 +262,13 @@ func isRecipient(s string) string {
 		return ""
 	}
 	return "must be one address, or the name of a user"
+}
+
+func isLocalpart(s string) string {
+	if a, err := address.Parse(s); err == nil && !a.IsNull() && a.Domain() == "" {
+		return ""
+	}
+	return "must be the name of a user, without a domain"
 }
 
 const listenForms = `"host:port", ":port", "/path" or "systemd:NAME"`

@@ -37,8 +37,13 @@ type Config struct {
 	HopLimit         int      `toml:"hop_limit"`          // Received fields in a message that is still accepted
 	MailqFormat      string   `toml:"mailq_format"`       // "sendmail", "postfix"
 
+	Masquerade        string   `toml:"masquerade"`         // the domain of our senders to everybody else; "": what they are
+	MasqueradeDomains []string `toml:"masquerade_domains"` // whose place it takes, beside Hostname and localhost
+	ExposedUsers      []string `toml:"exposed_users"`      // whose domain stays
+
 	Smarthost Smarthost `toml:"smarthost"`
 	Relay     Relay     `toml:"relay"`
+	Tables    Tables    `toml:"tables"`
 	Local     Local     `toml:"local"`
 	Smtpd     Smtpd     `toml:"smtpd"`
 	Listen    []Listen  `toml:"listen"`
@@ -56,6 +61,19 @@ type Smarthost struct {
 type Relay struct {
 	Networks []string `toml:"networks"` // clients, as addresses or prefixes
 	Domains  []string `toml:"domains"`  // recipients' domains
+}
+
+// Tables are the text tables of routing, in Sendmail's syntax: their paths. One that does not exist is empty. In a user's
+// installation those count that are not the system's.
+type Tables struct {
+	Virtusertable   string `toml:"virtusertable"`    // recipients to others
+	Mailertable     string `toml:"mailertable"`      // domains to next hops
+	Domaintable     string `toml:"domaintable"`      // domains to others
+	Genericstable   string `toml:"genericstable"`    // senders to what everybody else sees
+	GenericsDomains string `toml:"generics_domains"` // a list: domains whose senders genericstable has
+	LocalHostNames  string `toml:"local_host_names"` // a list: local domains
+	RelayDomains    string `toml:"relay_domains"`    // a list: domains and clients that we relay for
+	Smarthosts      string `toml:"smarthosts"`       // senders to smarthosts; "": there is no such table
 }
 
 // Local is about delivery on this machine.
@@ -144,8 +162,18 @@ func Default() Config {
 		MessageSizeLimit: 50 << 20,
 		HopLimit:         50,
 		MailqFormat:      "sendmail",
+		ExposedUsers:     []string{"root"},
 		Relay:            Relay{Networks: []string{"127.0.0.0/8", "::1"}},
-		Local:            Local{Mailbox: "mbox:/var/mail/{user}"},
+		Tables: Tables{
+			Virtusertable:   "/etc/mail/virtusertable",
+			Mailertable:     "/etc/mail/mailertable",
+			Domaintable:     "/etc/mail/domaintable",
+			Genericstable:   "/etc/mail/genericstable",
+			GenericsDomains: "/etc/mail/generics-domains",
+			LocalHostNames:  "/etc/mail/local-host-names",
+			RelayDomains:    "/etc/mail/relay-domains",
+		},
+		Local: Local{Mailbox: "mbox:/var/mail/{user}"},
 		Smtpd: Smtpd{
 			User:               "postrider",
 			Sessions:           1000,

@@ -85,6 +85,18 @@ aliases = ["/etc/aliases", "/etc/postrider/aliases"]
 message_size_limit = 1000000
 hop_limit = 25
 mailq_format = "postfix"
+masquerade = "example.org"
+masquerade_domains = ["example.net", ".example.org"]
+exposed_users = ["root", "cron"]
+[tables]
+virtusertable = "/t/v"
+mailertable = "/t/m"
+domaintable = "/t/d"
+genericstable = "/t/g"
+generics_domains = "/t/gd"
+local_host_names = "/t/n"
+relay_domains = "/t/r"
+smarthosts = "/t/s"
 [smarthost]
 url = "submission://me%40example.com@smtp.example.com"
 password_file = "/etc/postrider/secret"
@@ -148,6 +160,9 @@ func TestEverything(t *testing.T) {
 		Domains: []string{"example.org", "example.net", "xn--mnchen-3ya.example"},
 		Spool:   "/srv/spool", Log: "json:/var/log/mail.json", Aliases: []string{"/etc/aliases", "/etc/postrider/aliases"},
 		MessageSizeLimit: 1e6, HopLimit: 25, MailqFormat: "postfix",
+		Masquerade: "example.org", MasqueradeDomains: []string{"example.net", ".example.org"}, ExposedUsers: []string{"root", "cron"},
+		Tables: Tables{Virtusertable: "/t/v", Mailertable: "/t/m", Domaintable: "/t/d", Genericstable: "/t/g", GenericsDomains: "/t/gd",
+			LocalHostNames: "/t/n", RelayDomains: "/t/r", Smarthosts: "/t/s"},
 		Smarthost: Smarthost{URL: "submission://me%40example.com@smtp.example.com", PasswordFile: "/etc/postrider/secret"},
 		Relay:     Relay{Networks: []string{"192.0.2.0/24", "2001:db8::/32", "192.0.2.1"}, Domains: []string{"example.com", ".example.com"}},
 		Local:     Local{Mailbox: "maildir:{home}/Maildir", Root: "admin@example.org"},

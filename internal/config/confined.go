@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"reflect"
 
 	"postrider/internal/status"
 )
@@ -19,6 +20,12 @@ func (c Config) Confined() error {
 	log := Default().Log
 	if dir, err := here().stateDir(); err == nil && c.User {
 		log = filepath.Join(dir, "log")
+	}
+	for _, k := range keysOf(reflect.ValueOf(c.Tables), "") {
+		defaults := reflect.ValueOf(Default().Tables)
+		if table := k.value.String(); table != "" && table != defaults.Field(fieldOf(defaults.Type(), k.name)).String() && filepath.Dir(table) != filepath.Dir(c.Path) {
+			return refuse("tables."+k.name, "must lie beside it")
+		}
 	}
 	switch {
 	case c.Smarthost.PasswordCommand != "":

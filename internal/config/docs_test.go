@@ -64,7 +64,7 @@ func TestShippedFileShowsEveryDefault(t *testing.T) {
 	}
 	c.Path, c.Listen = "", nil
 	want := onHost(Default())
-	want.Domains, want.Relay.Domains = []string{}, []string{}
+	want.Domains, want.Relay.Domains, want.MasqueradeDomains = []string{}, []string{}, []string{}
 	want.Smtpd.DNSLists, want.Smtpd.ProxyNetworks, want.Smtpd.XClient = []string{}, []string{}, []string{}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("\n got %+v\nwant %+v", c, want)

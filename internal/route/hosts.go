@@ -32,6 +32,22 @@ type Host struct {
 // Hosts returns the places to try for next, in order, at least one and at most MaxHosts. The error is a
 // *status.Status.
 func (r *Router) Hosts(ctx context.Context, next NextHop) ([]Host, error) {
+	list, err := r.hostsOf(ctx, next)
+	for _, other := range next.Others {
+		more, otherErr := r.hostsOf(ctx, other)
+		list = append(list, more...)
+		if s := status.From(otherErr); err != nil && s != nil && s.Class() == status.Temporary {
+			err = otherErr
+		}
+	}
+	if len(list) > 0 {
+		return list[:min(len(list), MaxHosts)], nil
+	}
+	return nil, err
+}
+
+// hostsOf is Hosts for one next hop, without its others.
+func (r *Router) hostsOf(ctx context.Context, next NextHop) ([]Host, error) {
 	if next.Socket != "" {
 		return []Host{{Name: next.Socket, Socket: next.Socket}}, nil
 	}
@@ -49,6 +65,9 @@ func (r *Router) Hosts(ctx context.Context, next NextHop) ([]Host, error) {
 	}
 	for i := range list {
 		list[i].Addr = netip.AddrPortFrom(list[i].Addr.Addr(), uint16(port))
+	}
+	if s := status.From(err); next.Fixed && s != nil && s.Class() == status.Permanent {
+		err = status.New("route.hosts", 451, status.Code{4, 4, 4}, "the next hop that is configured for the domain cannot be found", s)
 	}
 	return list, err
 }

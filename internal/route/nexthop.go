@@ -25,7 +25,8 @@ const (
 	TLSImplicit = "implicit" // from the first byte (RFC 8314)
 )
 
-// NextHop is where a message goes next. Exactly one of Domain, Host and Socket is set.
+// NextHop is where a message goes next. Exactly one of Domain, Host and Socket is set; Others
+// are each a NextHop of their own.
 type NextHop struct {
 	Key    string // equal for recipients that may share a session
 	Domain string // its mail exchangers, in ASCII
@@ -35,6 +36,10 @@ type NextHop struct {
 	LMTP   bool
 	TLS    string
 	Auth   *Auth // nil: do not log in
+
+	Mailer string    // as Sendmail calls who goes there: "esmtp", "relay", "lmtp"
+	Fixed  bool      // the configuration names it: when DNS does not know it, that is no fault of the mail
+	Others []NextHop // to be tried after it
 }
 
 // Auth is how to log in to a next hop. The password is fetched when it is needed; its errors are temporary.
@@ -45,22 +50,33 @@ type Auth struct {
 
 // Smarthost is the next hop that t describes. Its name is a host's: it is not looked up for MX records.
 func Smarthost(conf config.Config, t config.SmarthostTarget) NextHop {
-	next := NextHop{Host: t.Host, Port: t.Port, Socket: t.Socket, TLS: TLSMay}
+	return smarthostHop(conf.Smarthost, t)
+}
+
+// smarthostHop is the next hop that t, of s, describes.
+func smarthostHop(s config.Smarthost, t config.SmarthostTarget) NextHop {
+	next := hop(t)
+	if t.User != "" {
+		next.Auth = &Auth{User: t.User, Password: func() (string, error) { return password(s) }}
+		next.Key += ":" + t.User
+	}
+	return next
+}
+
+// hop is the next hop that t describes, without a login.
+func hop(t config.SmarthostTarget) NextHop {
+	next := NextHop{Mailer: "relay", Host: t.Host, Port: t.Port, Socket: t.Socket, TLS: TLSMay}
 	switch t.Scheme {
 	case "submission":
 		next.TLS = TLSEncrypt
 	case "submissions":
 		next.TLS = TLSImplicit
 	case "lmtp":
-		next.LMTP = true
+		next.LMTP, next.Mailer = true, "lmtp"
 	case "lmtp+unix":
-		next.LMTP, next.TLS = true, TLSNone
+		next.LMTP, next.Mailer, next.TLS = true, "lmtp", TLSNone
 	}
 	next.Key = t.Scheme + ":" + next.where()
-	if t.User != "" {
-		next.Auth = &Auth{User: t.User, Password: func() (string, error) { return password(conf.Smarthost) }}
-		next.Key += ":" + t.User
-	}
 	return next
 }
 
@@ -83,25 +99,30 @@ var howTLS = map[string]string{
 // toSmarthost decides for the smarthost.
 func (r *Router) toSmarthost(t config.SmarthostTarget, d *Decision) {
 	next := Smarthost(r.conf, t)
-	how := howTLS[next.TLS]
-	if next.LMTP {
+	d.step("smarthost.url is set: mail that is not local goes to %s", next.described())
+	d.Kind, d.Next, d.Default = Relay, next, true
+}
+
+// described is in words where a smarthost is and how mail goes there.
+func (n NextHop) described() string {
+	how := howTLS[n.TLS]
+	if n.LMTP {
 		how = " by LMTP" + how
 	}
-	if next.Auth != nil {
-		how += ", as user " + next.Auth.User
+	if n.Auth != nil {
+		how += ", as user " + n.Auth.User
 	}
-	d.step("smarthost.url is set: mail that is not local goes to %s%s", next.where(), how)
-	d.Kind, d.Next = Relay, next
+	return n.where() + how
 }
 
 // toExchangers decides for the hosts that take mail for a's domain.
 func (r *Router) toExchangers(a address.Address, d *Decision) {
-	next := NextHop{Port: "25", TLS: TLSMay}
+	next := NextHop{Mailer: "esmtp", Port: "25", TLS: TLSMay}
 	if ip, ok := a.Literal(); ok {
 		next.Host = ip.Unmap().String()
 		next.Key = "host:" + net.JoinHostPort(next.Host, next.Port)
 		d.step("smarthost.url is not set: mail goes straight to the address %s", ip)
-		d.Kind, d.Next = Relay, next
+		d.Kind, d.Next, d.Default = Relay, next, true
 		return
 	}
 	name, err := address.ASCIIDomain(a.Domain())
@@ -111,7 +132,7 @@ func (r *Router) toExchangers(a address.Address, d *Decision) {
 	}
 	next.Domain, next.Key = name, "mx:"+name
 	d.step("smarthost.url is not set: mail goes to the mail exchangers (MX) of %s", name)
-	d.Kind, d.Next = Relay, next
+	d.Kind, d.Next, d.Default = Relay, next, true
 }
 
 // Caps on what a password source may give.

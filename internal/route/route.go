@@ -53,6 +53,7 @@ type Decision struct {
 	Status  *status.Status
 	Members []Member
 	Steps   []Step
+	Default bool // Next is where all mail goes that no table says more of: see ForSender
 }
 
 // Step is one consideration on the way to a Decision, in plain words.
@@ -64,18 +65,29 @@ type Router struct {
 	dns     dns.Resolver
 	users   Users
 	aliases *aliases.Database
+	tables  tables
 	shuffle func(n int, swap func(i, j int)) // puts exchangers of equal preference in random order
 	machine func() []netip.Addr              // the addresses of this machine
 
 	lookupTime time.Duration
+	report     func(error)
 }
 
 // New makes a Router. resolver may be nil when Hosts is not called.
 func New(conf config.Config, resolver dns.Resolver, users Users) *Router {
 	r := &Router{conf: conf, dns: resolver, users: users, shuffle: rand.Shuffle, machine: interfaces, lookupTime: lookupTime}
 	r.aliases = r.openAliases()
+	r.tables = openTables(conf, func(err error) {
+		if r.report != nil {
+			r.report(err)
+		}
+	})
 	return r
 }
+
+// Report makes the router tell of tables that have become unusable, each once. It must not be called while the router is
+// at work.
+func (r *Router) Report(report func(error)) { r.report = report }
 
 // interfaces are the addresses of this machine's network interfaces; none when they cannot be found out.
 func interfaces() []netip.Addr {
@@ -94,9 +106,18 @@ func (r *Router) Route(a address.Address) Decision { return r.route(a, r.aliases
 
 func (r *Router) route(a address.Address, expand expander) Decision {
 	d := Decision{Address: a}
-	switch {
-	case a.IsNull():
+	if a.IsNull() {
 		d.refuse(status.New("route", 553, status.Code{5, 1, 3}, "the null address is no recipient", nil))
+		return d
+	}
+	if err := r.tables.ready(); err != nil {
+		d.refuse(status.From(err))
+		return d
+	}
+	if r.rewrite(&d); d.Kind != 0 {
+		return d
+	}
+	switch a := d.Address; {
 	case r.isLocal(a, &d):
 		if !r.alias(a, expand, &d) {
 			r.local(&d)
@@ -128,22 +149,6 @@ func (r *Router) isLocal(a address.Address, d *Decision) bool {
 	return why != ""
 }
 
-// whyLocal names the setting that makes domain local; "" when none does.
-func (r *Router) whyLocal(domain string) string {
-	switch {
-	case sameDomain(domain, r.conf.Hostname):
-		return "this machine's name (hostname)"
-	case sameDomain(domain, "localhost"):
-		return "always this machine"
-	}
-	for _, local := range r.conf.Domains {
-		if sameDomain(domain, local) {
-			return "one of the local domains (domains)"
-		}
-	}
-	return ""
-}
-
 // remote decides about an address that is not local.
 func (r *Router) remote(a address.Address, expand expander, d *Decision) {
 	if r.isRootAtOrigin(a) {
@@ -153,11 +158,41 @@ func (r *Router) remote(a address.Address, expand expander, d *Decision) {
 		}
 	}
 	d.step("%s is not local (hostname, domains)", a.Domain())
-	r.relay(a, d)
+	r.forward(expand, d)
 }
 
-// relay finds the next hop for a.
+// relay decides about an address that is not local and was not looked up in the tables yet: a member of an alias, say.
 func (r *Router) relay(a address.Address, d *Decision) {
+	if err := r.tables.ready(); err != nil {
+		d.refuse(status.From(err))
+		return
+	}
+	d.Address = a
+	r.rewrite(d)
+	switch {
+	case d.Kind != 0:
+	case d.Address == a:
+		r.forward(r.aliases.Expand, d)
+	default:
+		r.rerouted(d)
+	}
+}
+
+// rerouted decides about the address that the tables have put in the place of another.
+func (r *Router) rerouted(d *Decision) {
+	switch a := d.Address; {
+	case !r.isLocal(a, d):
+		r.remote(a, r.aliases.Expand, d)
+	case !r.alias(a, r.aliases.Expand, d):
+		r.local(d)
+	}
+}
+
+// forward finds the next hop for d.Address.
+func (r *Router) forward(expand expander, d *Decision) {
+	if r.uncertain(d) || r.byMailertable(expand, d) {
+		return
+	}
 	target, ok, err := r.conf.Smarthost.Target()
 	switch {
 	case err != nil:
@@ -165,7 +200,7 @@ func (r *Router) relay(a address.Address, d *Decision) {
 	case ok:
 		r.toSmarthost(target, d)
 	default:
-		r.toExchangers(a, d)
+		r.toExchangers(d.Address, d)
 	}
 }
 
