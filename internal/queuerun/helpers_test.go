@@ -3,7 +3,6 @@ package queuerun
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -61,6 +60,7 @@ type world struct {
 	hook    func() // called for each transaction
 
 	aliases map[string][]route.Member // by recipient
+	outward *route.Router             // what rewrites; nil: nothing does
 }
 
 func newWorld() *world {
@@ -271,12 +271,18 @@ func (b *bench) submit(text string, rcpts ...string) queue.ID {
 
 func (b *bench) queue(text string, e queue.Envelope) queue.ID {
 	b.t.Helper()
+	return b.queueText("Subject: x\r\n\r\n"+text+"\r\n", e)
+}
+
+// queueText queues a message with its header.
+func (b *bench) queueText(text string, e queue.Envelope) queue.ID {
+	b.t.Helper()
 	e.Arrival, e.UID = b.clock.Now(), -1
 	d, err := b.spool.NewDraft(e)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	fmt.Fprintf(d, "Subject: x\r\n\r\n%s\r\n", text)
+	io.WriteString(d, text)
 	if _, err := d.Commit(); err != nil {
 		b.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ type group struct {
 	key   string
 	user  *route.User // local delivery into this user's mailbox
 	next  route.NextHop
+	away  bool   // not on this machine
 	owner string // who owns the list that they are on, and is the sender; "": the message has its own
 	rcpts []target
 }
@@ -60,7 +61,11 @@ func (p *planner) add(i int) {
 		p.giveUp(i)
 		return
 	}
-	d := p.route(r)
+	d, err := p.forSender(p.route(r), r)
+	if err != nil {
+		p.settleFailure(i, status.From(err), source{})
+		return
+	}
 	switch d.Kind {
 	case route.Refuse:
 		p.settleFailure(i, d.Status, source{})
@@ -101,7 +106,7 @@ func (a *attempt) route(r *queue.Rcpt) route.Decision {
 // destination is the empty group for a decision.
 func (a *attempt) destination(d route.Decision) *group {
 	if d.Kind == route.Relay {
-		return &group{key: d.Next.Key, next: d.Next}
+		return &group{key: d.Next.Key, next: d.Next, away: true}
 	}
 	if socket, ok := strings.CutPrefix(a.Config.Local.Mailbox, "lmtp+unix:"); ok {
 		key := a.Config.Local.Mailbox

@@ -22,6 +22,9 @@ type Router interface {
 	Route(address.Address) route.Decision
 	Final(route.Member) route.Decision
 	Hosts(context.Context, route.NextHop) ([]route.Host, error)
+	ForSender(d route.Decision, senders ...string) route.Decision
+	Sender(sender string) (string, error)
+	Message(body *io.SectionReader) (*io.SectionReader, error)
 }
 
 // Session is a connection to a next hop. *smtp.Session is one.

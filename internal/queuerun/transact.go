@@ -73,7 +73,12 @@ func (a *attempt) intoMailbox(g *group) error {
 // transact makes one transaction over s and settles its recipients. It returns those that are left to do.
 func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	batch := left[:min(len(left), maxRcpts)]
-	c := call{attempt: a, slot: s, next: g.next, mail: a.message(g.owner, batch), began: a.Now()}
+	mail, err := a.outward(g, a.message(g.owner, batch))
+	if err != nil {
+		a.settleAll(left, status.From(err))
+		return nil, nil
+	}
+	c := call{attempt: a, slot: s, next: g.next, mail: mail, began: a.Now()}
 	ans, failed := c.send()
 	switch {
 	case failed != nil && a.ctx.Err() != nil:
