@@ -113,12 +113,35 @@ func (p *Policy) connectRule(c *smtpd.Client, s *session, addr netip.Addr, f fac
 		c.Trusted = false
 		return s.reject(r, why)
 	default:
+		p.relayClient(c, s, addr)
 		s.found = p.against(c, addr, f)
 		if r.Action == access.Quarantine {
 			return smtpd.Verdict{Hold: r.Text, Reason: why}
 		}
 	}
 	return smtpd.Verdict{}
+}
+
+// relayClient lets a client relay that relay-domains has, by its name or its address. While that cannot be found out it may
+// not.
+func (p *Policy) relayClient(c *smtpd.Client, s *session, addr netip.Addr) {
+	if s.grant != "" {
+		return
+	}
+	relays, err := p.o.Router.RelaysFor("", addr)
+	if relays {
+		c.Trusted, s.grant = true, "relay-domains"
+		return
+	}
+	if err == nil && c.Name != "" {
+		relays, err = p.o.Router.RelaysFor(c.Name, addr)
+	}
+	if relays {
+		s.grant = "relay-domains"
+	}
+	if err != nil {
+		p.report("relay-domains", err)
+	}
 }
 
 // accessWhy names a line of the access table, in one word for the log.

@@ -86,7 +86,7 @@ func build(t *testing.T, table string, edits ...func(*rig, *config.Config, *Opti
 	conf := config.Default()
 	conf.Hostname, conf.Origin = "mx.ours.example", "ours.example"
 	conf.Domains = []string{"ours.example", "bücher.example"}
-	conf.Aliases = nil
+	conf.Aliases, conf.Tables = nil, config.Tables{} // this machine's own
 	conf.Relay.Networks = []string{"127.0.0.0/8", "::1", "10.1.0.0/16"}
 	conf.Relay.Domains = []string{"backup.example", ".below.example"}
 	conf.Smtpd.Access = r.file("access", table)

@@ -3,8 +3,8 @@
 //
 // # Who a client is
 //
-// A friend is a client in relay.networks, one that the access table relays for, a user of this machine by the kernel's
-// word, or whoever has logged in. All others are strangers. A client is counted by its IPv4 address or its /64 network
+// A friend is a client in relay.networks, one that the access table or relay-domains relays for, a user of this machine by
+// the kernel's word, or whoever has logged in. All others are strangers. A client is counted by its IPv4 address or its /64 network
 // of IPv6; friends by their network are counted but not limited.
 //
 // # What is decided when
@@ -20,8 +20,8 @@
 //
 // # Rules
 //
-//   - Whatever is not allowed is refused: a recipient is taken only when its domain is ours, is one of relay.domains, has
-//     RELAY in the access table, or the client is a friend.
+//   - Whatever is not allowed is refused: a recipient is taken only when its domain is ours or in virtusertable, is one of
+//     relay.domains or relay-domains, has RELAY in the access table, or the client is a friend.
 //   - Only the domain of a recipient as it was parsed decides. A localpart with % or ! or @ in it is a user's name.
 //   - A sender proves nothing: no sender makes a friend.
 //   - What cannot be found out is a temporary refusal, but for DNS lists: one that does not answer says nothing.
@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"postrider/internal/access"
@@ -83,7 +84,8 @@ type Policy struct {
 	access   *table.File[*access.Table]
 	logins   *table.File[senders] // nil: senders are not bound to logins
 	people   *table.File[*people]
-	here     string // the domain of our bare names
+	notes    []string // of the router's tables
+	here     string   // the domain of our bare names
 
 	clients *clients
 	known   *cache[netip.Addr, facts]
@@ -170,6 +172,14 @@ func (p *Policy) settings() (err error) {
 // tables opens the tables in files.
 func (p *Policy) tables() (err error) {
 	s := p.conf.Smtpd
+	if p.o.Router != nil {
+		for _, t := range p.o.Router.Tables() {
+			if t.Err != nil {
+				return t.Err
+			}
+			p.notes = append(p.notes, t.Notes...)
+		}
+	}
 	p.access, err = table.OpenFile(s.Access, access.Parse, table.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
 	if err == nil {
 		p.people, err = table.OpenFile(p.o.Passwd, parsePeople, table.FileOptions{Missing: true, Report: p.o.Report, Now: p.o.Now})
@@ -180,8 +190,9 @@ func (p *Policy) tables() (err error) {
 	return err
 }
 
-// Notes tells of lines of the access table that mean nothing here, or less than they seem to.
-func (p *Policy) Notes() []string { return p.access.Get().Notes() }
+// Notes tells of lines of the access table, and of the tables of routing, that mean nothing here, or less than they seem
+// to.
+func (p *Policy) Notes() []string { return slices.Concat(p.access.Get().Notes(), p.notes) }
 
 // report tells of a fault, once a minute.
 func (p *Policy) report(what string, err error) {

@@ -25,7 +25,11 @@ func (p *Policy) Rcpt(ctx context.Context, c *smtpd.Client, t *smtpd.Transaction
 	case rcpt.IsNull():
 		return refuse(553, status.Code{5, 1, 3}, rcpt, "the null address is no recipient")
 	}
-	local, master := p.isLocal(rcpt), isPostmaster(rcpt)
+	place, err := p.place(rcpt)
+	if err != nil {
+		return smtpd.Verdict{Status: status.From(err)}
+	}
+	local, master := ours(place), isPostmaster(rcpt)
 	if rcpt.Domain() == "" && !master && grant == "" {
 		return refuse(553, status.Code{5, 1, 3}, rcpt, "a recipient needs a domain")
 	}
@@ -39,7 +43,7 @@ func (p *Policy) Rcpt(ctx context.Context, c *smtpd.Client, t *smtpd.Transaction
 			return r.verdict()
 		}
 	}
-	why := p.mayReach(rcpt, local, grant, rule)
+	why := p.mayReach(rcpt, place, grant, rule)
 	if why == "" {
 		v := refuse(550, status.Code{5, 7, 1}, rcpt, "relaying denied")
 		v.Reason = "relay"
@@ -72,27 +76,49 @@ func (p *Policy) strangerRefusal(ctx context.Context, c *smtpd.Client, s *sessio
 // domain is ours.
 func isPostmaster(a address.Address) bool { return strings.EqualFold(a.Unquoted(), "postmaster") }
 
-// isLocal tells whether a recipient is one of this machine. Nothing counts but the domain as it was parsed.
-func (p *Policy) isLocal(a address.Address) bool {
+// place tells where a recipient belongs. Nothing counts but the domain as it was parsed.
+func (p *Policy) place(a address.Address) (route.Place, error) {
 	if a.Domain() == "" {
-		return true
+		return route.LocalPlace, nil
 	}
 	if ip, ok := a.Literal(); ok {
-		return p.own.has(ip)
+		if p.own.has(ip) {
+			return route.LocalPlace, nil
+		}
+		return route.Elsewhere, nil
 	}
 	name, err := address.ASCIIDomain(a.Domain())
-	return err == nil && p.domains.local[name]
+	if err != nil {
+		return route.Elsewhere, nil
+	}
+	if p.domains.local[name] {
+		return route.LocalPlace, nil
+	}
+	return p.o.Router.Place(name)
+}
+
+// ours tells whether we know who is in a domain.
+func ours(place route.Place) bool { return place == route.LocalPlace || place == route.Virtual }
+
+// isLocal tells whether a recipient is a user of this machine, if anybody. While that cannot be found out it is none.
+func (p *Policy) isLocal(a address.Address) bool {
+	place, err := p.place(a)
+	return err == nil && place == route.LocalPlace
 }
 
 // mayReach is why mail for a recipient may pass, "" when it may not.
-func (p *Policy) mayReach(a address.Address, local bool, grant string, rule access.Rule) string {
+func (p *Policy) mayReach(a address.Address, place route.Place, grant string, rule access.Rule) string {
 	switch {
-	case local:
+	case place == route.LocalPlace:
 		return "local"
+	case place == route.Virtual:
+		return "virtual"
 	case grant != "":
 		return grant
 	case rule.Action == access.Relay:
 		return accessWhy(rule)
+	case place == route.RelayPlace:
+		return "relay-domains"
 	}
 	if name, err := address.ASCIIDomain(a.Domain()); err == nil && p.domains.isRelay(name) {
 		return "relay.domains"

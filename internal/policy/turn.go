@@ -9,6 +9,7 @@ import (
 
 	"postrider/internal/access"
 	"postrider/internal/address"
+	"postrider/internal/route"
 	"postrider/internal/smtpd"
 	"postrider/internal/status"
 	"postrider/queue"
@@ -42,7 +43,7 @@ func (p *Policy) Turn(ctx context.Context, c *smtpd.Client, domain string) *stat
 	case p.tooOften(c, turns, turnsOfStrangers, turnsOfFriends):
 		return turned(458, status.Code{4, 7, 1}, domain+": too many queue runs, try again later")
 	}
-	ours := p.domains.turns(name, below) || p.accessRelays(name)
+	ours := p.domains.turns(name, below) || p.accessRelays(name) || p.tableRelays(name)
 	if !ours && !p.friendly(c) {
 		return turned(459, status.Code{4, 7, 1}, domain+": no mail is queued here for it")
 	}
@@ -74,6 +75,12 @@ func (p *Policy) accessRelays(name string) bool {
 }
 
 var errEnough = errors.New("enough")
+
+// tableRelays tells whether relay-domains has a domain.
+func (p *Policy) tableRelays(name string) bool {
+	place, err := p.o.Router.Place(name)
+	return err == nil && place == route.RelayPlace
+}
 
 // waiting counts the messages that wait for a domain; all is false when there was no time to look at all of them.
 func (p *Policy) waiting(ctx context.Context, name string, below bool) (n int, all bool, err error) {

@@ -73,10 +73,17 @@ func (p *Policy) Verify(_ context.Context, c *smtpd.Client, text string) smtpd.A
 	switch {
 	case !ok:
 		return p.verifyName(text)
-	case !p.isLocal(a):
-		return p.verifyForeign(c, a)
 	}
-	return p.verifyLocal(a)
+	switch place, err := p.place(a); {
+	case err != nil:
+		return smtpd.Answer{Status: status.From(err)}
+	case place == route.LocalPlace:
+		return p.verifyLocal(a)
+	case place == route.Virtual:
+		return p.verifyUser(a)
+	default:
+		return p.verifyForeign(c, a, place)
+	}
 }
 
 // mailbox reads what is asked for, if it is a mailbox: with or without brackets and domain.
@@ -91,8 +98,8 @@ func mailbox(text string) (address.Address, bool) {
 }
 
 // verifyForeign answers about a mailbox elsewhere, of which nothing is known.
-func (p *Policy) verifyForeign(c *smtpd.Client, a address.Address) smtpd.Answer {
-	if p.mayReach(a, false, p.grant(c), p.access.Get().Recipient(a, false)) != "" {
+func (p *Policy) verifyForeign(c *smtpd.Client, a address.Address, place route.Place) smtpd.Answer {
+	if p.mayReach(a, place, p.grant(c), p.access.Get().Recipient(a, false)) != "" {
 		return noAnswer("")
 	}
 	return answer(551, status.Code{5, 7, 1}, "user not local; please try <"+a.String()+">")
