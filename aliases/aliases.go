@@ -26,12 +26,16 @@
 //   - A file that is not there is an empty one. One that cannot be read, or is not text, or that others may write, is a
 //     temporary failure for every name that it might know: never "no such alias". So is a name whose own line is
 //     malformed. The rest of the file counts.
-//   - A file is read again when it has changed. There is no database that somebody could forget to rebuild.
+//   - A file is read again when it has changed. An index beside it, FILE.idx, spares reading it at all, and is used only
+//     while it is of exactly this text; so nobody's mail depends on whether it was rebuilt. It says where in the text a
+//     name is, and the text is what counts. An index that is damaged, or that others may have written, is not used, and
+//     Options.Report is told.
 //   - A name in its own expansion is the user of that name. Where aliases lead in a circle the first of them that
 //     is a user ends it.
 //   - Members of an alias NAME for which there is also an alias owner-NAME belong to that owner, who hears of their
 //     failures. Of nested lists the inner owner counts.
 //   - :include: files are read with suspicion: see readInclude. A command or a file named in one is an error.
+//   - A name with a domain is no alias, one of more than 255 bytes neither.
 //   - Every parser here is linear in its input, which is capped, and nests no deeper than maxDepth.
 package aliases
 

@@ -2,8 +2,11 @@ package aliases
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"postrider/internal/address"
 )
@@ -49,5 +52,81 @@ func BenchmarkParse100000(b *testing.B) {
 	}
 	for b.Loop() {
 		parse(name, text, 0)
+	}
+}
+
+// aliasFile is a file with n aliases, in $BENCH_DIR if that is set.
+func aliasFile(b *testing.B, n int) string {
+	dir := tempDir(b)
+	if root := os.Getenv("BENCH_DIR"); root != "" {
+		var err error
+		if dir, err = os.MkdirTemp(root, "aliases"); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { os.RemoveAll(dir) })
+	}
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "alias%d: labuser\n", i)
+	}
+	path := write(b, dir, "aliases", text.String())
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// BenchmarkNewaliases100k checks a file and makes its index, durably.
+func BenchmarkNewaliases100k(b *testing.B) {
+	path := aliasFile(b, 100_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if rep, unwritten, err := Rebuild(path); err != nil || unwritten != nil || rep.Aliases != 100_000 {
+			b.Fatal(rep.Summary, unwritten, err)
+		}
+	}
+}
+
+// BenchmarkLookup1M looks up names that are there and names that are not, by the index.
+func BenchmarkLookup1M(b *testing.B) {
+	const n = 1_000_000
+	path := aliasFile(b, n)
+	if _, unwritten, err := Rebuild(path); err != nil || unwritten != nil {
+		b.Fatal(unwritten, err)
+	}
+	for _, c := range []struct {
+		name, key string
+		there     bool
+	}{{"found", "alias", true}, {"none", "nobody", false}} {
+		b.Run(c.name, func(b *testing.B) {
+			d := Open([]string{path}, Options{})
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % n
+				if _, ok, err := d.Lookup(c.key + strconv.Itoa(i)); ok != c.there || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+			if !byIndex(d) {
+				b.Fatal("the index is not used")
+			}
+		})
+	}
+}
+
+// BenchmarkFirstLookup1M is the first lookup of a process.
+func BenchmarkFirstLookup1M(b *testing.B) {
+	path := aliasFile(b, 1_000_000)
+	if _, unwritten, err := Rebuild(path); err != nil || unwritten != nil {
+		b.Fatal(unwritten, err)
+	}
+	for b.Loop() {
+		d := Open([]string{path}, Options{})
+		if _, ok, err := d.Lookup("alias777777"); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		d.files[0].drop()
 	}
 }

@@ -51,7 +51,9 @@ var errSeveral = errors.New("several recipients")
 
 // expand finds at most so many recipients.
 func (d *Database) expand(local string, most int) (*Expansion, bool, error) {
-	x := expander{d: d, view: d.view(), most: most, seen: map[string]bool{}, have: map[string]bool{}}
+	v := d.view()
+	defer v.release()
+	x := expander{d: d, view: v, most: most, seen: map[string]bool{}, have: map[string]bool{}}
 	e, ok, err := x.find(local)
 	if err != nil && !errors.Is(err, errSeveral) || !ok {
 		return nil, false, err
@@ -146,14 +148,18 @@ func (x *expander) include(m Member, in scope) error {
 
 // find is view.find. A Probe does not read entries so long that they are sure to be of several.
 func (x *expander) find(local string) (Entry, bool, error) {
-	f, err := x.view.search(local)
-	if f.table == nil || err != nil {
+	limit := 0
+	if x.most == probeMembers {
+		limit = 2 * maxText
+	}
+	f, ok, err := x.view.search(local, limit)
+	if !ok || err != nil {
 		return Entry{}, false, err
 	}
-	if x.most == probeMembers && len(f.text) > 2*maxText {
-		return f.table.head(f.name, f.located), true, errSeveral
+	if limit > 0 && len(f.text) > limit {
+		return f.from.head(f.name, f.located), true, errSeveral
 	}
-	return f.table.entry(f.name, f.located), true, nil
+	return f.from.entry(f.name, f.located), true, nil
 }
 
 // name expands a member that is local, or finds that it is no alias, or none any more.

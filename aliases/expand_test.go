@@ -184,7 +184,7 @@ func FuzzExpand(f *testing.F) {
 	f.Add("a: a\na+*: a\n", "a+b")
 	f.Fuzz(func(t *testing.T, text, name string) {
 		table := parse("F", text, 0)
-		x := expander{d: &Database{o: testOptions}, view: view{{table: table}}, most: maxMembers, seen: map[string]bool{}, have: map[string]bool{}}
+		x := expander{d: &Database{o: testOptions}, view: view{{src: table}}, most: maxMembers, seen: map[string]bool{}, have: map[string]bool{}}
 		e, ok, err := x.view.find(name)
 		if !ok || err != nil || x.entry(e, scope{}) != nil {
 			return

@@ -4,85 +4,161 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"postrider/internal/fsys"
 	"postrider/internal/status"
 )
 
-// file is one of the files of a Database, as it was when it was last read.
-type file struct {
-	name string
-
-	mu    sync.Mutex
-	stamp stamp
-	table *table
-	err   error
+// source is a file as it was at one instant.
+type source interface {
+	// find is the entry of exactly this name, of a long one perhaps only the first limit bytes, unless limit is 0. The
+	// error is a Problem when the name has nothing but malformed lines, and a *badIndex when the text must be asked.
+	find(name string, limit int) (located, bool, error)
+	about() *origin
+	release() // the source is not used any more by who has got it from a file
 }
 
-// stamp tells one state of a file from another.
-type stamp struct {
-	mtime, ctime time.Time
-	size         int64
-	dev, ino     uint64
-	secret       bool // not everybody may read it
+// file is one of the files of a Database, as it was when it was last read.
+type file struct {
+	name   string
+	report func(error) // told of an index that is there and cannot be used; may be nil
+
+	mu       sync.Mutex
+	stamp    fsys.Info // tells one state of the file from another
+	src      source
+	err      error
+	reported string
+	bad      fsys.Info // the index that turned out to be of no use
 }
 
 // settled is how old a change must be before a second one is sure to have another time.
 const settled = 100 * time.Millisecond
 
-// load reads the file unless that was done since its last change.
-func (f *file) load() (*table, error) {
+// load reads the file, or opens its index, unless that was done since its last change.
+func (f *file) load() (source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
-	st, uid, err := f.stat()
-	if f.table != nil && err == nil && st == f.stamp {
-		return f.table, f.err
+	st, err := f.stat()
+	if f.src != nil && err == nil && st == f.stamp && unchanged(f.src) {
+		return retained(f.src), f.err
 	}
+	f.drop()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.stamp, f.table, f.err = stamp{}, parse(f.name, "", 0), nil
-		return f.table, nil
+		f.src = newTable(f.name, 0)
+		return f.src, nil
 	case err != nil:
-		f.table = nil
 		return nil, unreadable(err)
 	}
-	secret := st.secret
-	text, err := readText(f.name)
-	if after, _, statErr := f.stat(); statErr != nil || after != st || now.Sub(st.ctime) < settled {
-		st = stamp{} // it may be changing: look again next time
+	x, err := openIndex(f.name, f.bad)
+	if err == nil {
+		f.src, f.stamp = x, x.stamp
+		return retained(x), nil
 	}
-	f.stamp, f.err = st, nil
-	if err != nil {
-		f.table, f.err = parse(f.name, "", 0), unreadable(err)
-		return nil, f.err
-	}
-	f.table = parse(f.name, text, uid)
-	f.table.secret = secret
-	return f.table, nil
+	f.tell(err)
+	return f.readText(st)
 }
 
-// stat looks at the file, through links. A file that others may write is an error: it could send anybody's mail
-// anywhere.
-func (f *file) stat() (stamp, uint32, error) {
-	info, err := os.Stat(f.name)
+// readText reads the file, which looks so.
+func (f *file) readText(st fsys.Info) (source, error) {
+	now := time.Now()
+	text, err := readText(f.name)
+	f.stamp, f.err = st, nil
+	if after, statErr := f.stat(); statErr != nil || after != st || now.Sub(st.Changed) < settled {
+		f.stamp = fsys.Info{} // it may be changing: look again next time
+	}
 	if err != nil {
-		return stamp{}, 0, err
+		f.src, f.err = newTable(f.name, 0), unreadable(err)
+		return nil, f.err
 	}
-	sys, ok := info.Sys().(*syscall.Stat_t)
+	t := parse(f.name, text, st.UID)
+	t.secret = secret(st)
+	f.src = t
+	return t, nil
+}
+
+// withoutIndex is the text of a file whose index has turned out to be of no use.
+func (f *file) withoutIndex(x source, why error) (source, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.src != x && f.src != nil { // somebody else has been here
+		if _, text := f.src.(*table); text {
+			return f.src, f.err
+		}
+	}
+	f.tell(why)
+	if x, ok := x.(*indexed); ok {
+		f.bad = x.seen
+	}
+	f.drop()
+	st, err := f.stat()
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return f.readText(st)
+}
+
+// drop forgets what the file was.
+func (f *file) drop() {
+	if f.src != nil {
+		f.src.release()
+	}
+	f.stamp, f.src, f.err = fsys.Info{}, nil, nil
+}
+
+// tell reports what is wrong with an index, once while it stays so.
+func (f *file) tell(err error) {
+	if errors.Is(err, errNoIndex) || errors.Is(err, errStale) {
+		f.reported = ""
+		return
+	}
+	if f.report != nil && err.Error() != f.reported {
+		f.report(err)
+	}
+	f.reported = err.Error()
+}
+
+// stat looks at the file, through links.
+func (f *file) stat() (fsys.Info, error) {
+	st, err := fsys.StatFile(f.name)
+	if err == nil {
+		err = usable(f.name, st)
+	}
+	return st, err
+}
+
+// usable tells why a file is none that we read. What others may write could send anybody's mail anywhere.
+func usable(name string, st fsys.Info) error {
 	switch {
-	case !ok || !info.Mode().IsRegular():
-		return stamp{}, 0, &fs.PathError{Op: "read", Path: f.name, Err: errors.New("not a regular file")}
-	case info.Mode()&0o002 != 0:
-		return stamp{}, 0, &fs.PathError{Op: "read", Path: f.name, Err: errors.New("everybody may write it")}
+	case !st.Regular:
+		return &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	case st.Mode&0o002 != 0:
+		return &fs.PathError{Op: "read", Path: name, Err: errors.New("everybody may write it")}
 	}
-	st := stamp{info.ModTime(), time.Unix(sys.Ctim.Unix()), info.Size(), uint64(sys.Dev), sys.Ino, info.Mode()&0o004 == 0}
-	return st, sys.Uid, nil
+	return nil
+}
+
+// secret tells whether not everybody may read a file.
+func secret(st fsys.Info) bool { return st.Mode&0o004 == 0 }
+
+// openText opens a file, and tells what it is.
+func openText(name string) (fsys.File, fsys.Info, error) {
+	f, err := fsys.OpenFile(name)
+	if err != nil {
+		return nil, fsys.Info{}, err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		err = usable(name, st)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fsys.Info{}, err
+	}
+	return f, st, nil
 }
 
 // readText reads a file that must be text, and not too long.
@@ -92,14 +168,30 @@ func readText(name string) (string, error) {
 		return "", err
 	}
 	if len(text) > maxFile {
-		return "", fmt.Errorf("%s: longer than %d bytes", name, maxFile)
+		return "", tooLong(name)
 	}
 	s := string(text)
 	if i := strings.IndexByte(s, 0); i >= 0 {
-		return "", fmt.Errorf("%s: not text: line %d has a zero byte", name, 1+strings.Count(s[:i], "\n"))
+		return "", notText(name, 1+strings.Count(s[:i], "\n"))
 	}
 	return s, nil
 }
+
+// ErrNotText is in the chain of an error about a file that is no aliases(5) file.
+var ErrNotText = errors.New("not an aliases file")
+
+func tooLong(name string) error {
+	return notAliases{fmt.Errorf("%s: longer than %d bytes", name, maxFile)}
+}
+
+func notText(name string, line int) error {
+	return notAliases{fmt.Errorf("%s: not text: line %d has a zero byte", name, line)}
+}
+
+// notAliases is an ErrNotText that says more.
+type notAliases struct{ error }
+
+func (notAliases) Is(target error) bool { return target == ErrNotText }
 
 // unreadable is the outcome of a lookup that needs a file which cannot be read.
 func unreadable(err error) error {

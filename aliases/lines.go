@@ -5,40 +5,62 @@ import "strings"
 // entryLines is the text of one entry: whole lines of a file, with the comments between them.
 type entryLines struct {
 	text string
-	line int // where it begins, from 1
+	line int   // where it begins, from 1
+	off  int64 // and its first byte
 }
 
-// scan cuts a file into entries. stray is called with the number of a line that begins with a blank and continues
-// nothing.
-func scan(text string, entry func(entryLines), stray func(line int)) {
+// scanner cuts a file into entries.
+type scanner struct {
+	entry func(entryLines)
+	stray func(line int) // called with the number of a line that begins with a blank and continues nothing
+
+	lines int   // that were taken
+	off   int64 // bytes that were
+}
+
+// scan takes entries from the start of text, and tells how many bytes it has taken. Unless the text is the last of the
+// file it leaves the entry that may go on.
+func (s *scanner) scan(text string, last bool) (taken int) {
 	var cur entryLines
-	at := 0 // where cur begins
 	open, joined := false, false
-	flush := func(end int) {
+	at, end := 0, 0 // where cur begins, and what belongs to it
+	flush := func() {
 		if open {
 			cur.text = text[at:end]
-			entry(cur)
+			s.entry(cur)
 		}
 	}
-	end := 0 // of what belongs to cur
-	for pos, n := 0, 1; pos < len(text); n++ {
+	pos, n := 0, s.lines
+	for pos < len(text) {
 		line, next := cutLine(text, pos)
+		if !last && text[next-1] != '\n' {
+			break
+		}
+		n++
 		switch {
 		case ignored(line):
 			joined = false
 		case !joined && !blank(line[0]):
-			flush(end)
-			at, cur.line, open, end = pos, n, true, next
+			flush()
+			cur.line, cur.off = n, s.off+int64(pos)
+			at, open, end = pos, true, next
 			joined = strings.HasSuffix(line, `\`)
 		case open:
 			end = next
 			joined = strings.HasSuffix(line, `\`)
 		default:
-			stray(n)
+			s.stray(n)
 		}
 		pos = next
 	}
-	flush(end)
+	switch {
+	case last:
+		flush()
+	case open:
+		pos, n = at, cur.line-1
+	}
+	s.lines, s.off = n, s.off+int64(pos)
+	return pos
 }
 
 // cutLine is the line at pos without its end, and where the next begins.

@@ -15,7 +15,9 @@ func (d *Database) Private(e Entry) bool {
 	if e.secret {
 		return true
 	}
-	owned, err := d.view().has(ownerOf(e.Name))
+	v := d.view()
+	owned, err := v.has(ownerOf(e.Name))
+	v.release()
 	if err != nil || owned {
 		return true
 	}

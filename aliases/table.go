@@ -15,7 +15,7 @@ type Problem struct {
 	File    string
 	Line    int
 	Text    string
-	Warning bool // the line counts all the same
+	Warning bool // it harms nothing else, and newaliases succeeds all the same
 }
 
 // Error is the problem as newaliases says it.
@@ -27,17 +27,21 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", p.File, p.Line, text)
 }
 
-// maxProblems is how many problems are told of one file.
-const maxProblems = 1000
+// maxName is how long a name can be. Longer ones are in no address.
+const maxName = 255
+
+// origin is the file that entries are from.
+type origin struct {
+	file   string
+	owner  uint32
+	secret bool // not everybody may read the file
+}
 
 // table is one file that was read.
 type table struct {
-	file     string
-	owner    uint32
-	secret   bool // not everybody may read the file
-	entries  map[string]located
-	broken   map[string]Problem // names whose line is malformed
-	problems []Problem
+	origin
+	entries map[string]located
+	broken  map[string]Problem // names whose line is malformed
 }
 
 // located is the text of an entry that was not parsed yet.
@@ -47,51 +51,69 @@ type located struct {
 }
 
 func newTable(file string, owner uint32) *table {
-	return &table{file: file, owner: owner, entries: map[string]located{}, broken: map[string]Problem{}}
+	return &table{origin{file: file, owner: owner}, map[string]located{}, map[string]Problem{}}
 }
 
 // parse reads a file. Members are only read when their entry is looked up.
 func parse(file, text string, owner uint32) *table {
 	t := newTable(file, owner)
-	scan(text, func(e entryLines) { t.add(e) }, t.stray)
+	s := scanner{entry: t.add, stray: func(int) {}}
+	s.scan(text, true)
 	return t
 }
 
-func (t *table) problem(p Problem) Problem {
-	p.File = t.file
-	if len(t.problems) < maxProblems {
-		t.problems = append(t.problems, p)
+// add takes one entry in.
+func (t *table) add(e entryLines) {
+	name, l, problem := e.key()
+	switch {
+	case problem == nil:
+		t.entries[name] = l
+	case name != "":
+		problem.File = t.file
+		t.broken[name] = *problem
 	}
-	return p
 }
 
-func (t *table) stray(line int) {
-	t.problem(Problem{Line: line, Text: "a line that begins with a blank continues nothing"})
+// find is the entry of exactly this name. Its error is the Problem of a name that has nothing but malformed lines.
+func (t *table) find(name string, _ int) (located, bool, error) {
+	if l, ok := t.entries[name]; ok {
+		return l, true, nil
+	}
+	if p, ok := t.broken[name]; ok {
+		return located{}, false, p
+	}
+	return located{}, false, nil
 }
 
-// add takes one entry in; false when it is none. The value begins at from.
-func (t *table) add(e entryLines) (name string, from int, ok bool) {
+func (t *table) about() *origin { return &t.origin }
+func (t *table) release()       {}
+
+// key reads an entry up to its value. When there is something wrong, the name is the one whose mail must wait; "" when
+// nobody's must.
+func (e entryLines) key() (string, located, *Problem) {
 	line, _ := cutLine(e.text, 0)
 	key, from, ok := cutKey(line)
 	if !ok {
 		word, _, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
-		t.broken[fold(word)] = t.problem(Problem{Line: e.line, Text: shown(line) + ": missing colon"})
-		return "", 0, false
+		return short(fold(word)), located{}, &Problem{Line: e.line, Text: shown(line) + ": missing colon"}
 	}
 	name, err := keyName(key)
-	if err != nil {
-		t.problem(Problem{Line: e.line, Text: err.Error()})
-		return "", 0, false
+	switch {
+	case errors.Is(err, errNotLocal):
+		return "", located{}, &Problem{Line: e.line, Text: fmt.Sprintf("%s: %v; the line does not count", shown(key), err), Warning: true}
+	case err != nil:
+		return "", located{}, &Problem{Line: e.line, Text: err.Error()}
+	case strings.Trim(join(e, from).text, " \t,") == "":
+		return name, located{}, &Problem{Line: e.line, Text: shown(name) + ": missing value for alias"}
 	}
-	if strings.Trim(join(e, from).text, " \t,") == "" {
-		t.broken[name] = t.problem(Problem{Line: e.line, Text: name + ": missing value for alias"})
-		return "", 0, false
+	return name, located{e, from}, nil
+}
+
+func short(name string) string {
+	if len(name) > maxName {
+		return ""
 	}
-	if have, ok := t.entries[name]; ok {
-		t.problem(Problem{Line: e.line, Text: fmt.Sprintf("duplicate alias name %s: line %d does not count", name, have.line), Warning: true})
-	}
-	t.entries[name] = located{e, from}
-	return name, from, true
+	return name
 }
 
 // place is a file and a line in it.
@@ -123,39 +145,45 @@ func cutKey(line string) (key string, value int, ok bool) {
 	return "", 0, false
 }
 
+var errNotLocal = errors.New("cannot alias non-local names")
+
 // keyName is the name that an entry has.
 func keyName(key string) (string, error) {
 	if key == "" {
 		return "", errors.New("missing name")
 	}
 	a, err := address.Parse(key)
+	name := fold(key) // dots anywhere, and other things that no mail system minds
 	switch {
 	case err == nil && a.Domain() != "":
-		return "", fmt.Errorf("%s: cannot alias non-local names", shown(key))
+		return "", errNotLocal
 	case err == nil && !a.IsNull():
-		return fold(a.Unquoted()), nil
+		name = fold(a.Unquoted())
 	case strings.ContainsAny(key, "\" \t\\@"):
 		return "", fmt.Errorf("%s: not a name", shown(key))
 	}
-	return fold(key), nil // dots anywhere, and other things that no mail system minds
+	if len(name) > maxName {
+		return "", fmt.Errorf("%s: a name is longer than %d bytes", shown(key), maxName)
+	}
+	return name, nil
 }
 
 // head is an entry without its members.
-func (t *table) head(name string, l located) Entry {
-	return Entry{Name: name, File: t.file, Line: l.line, owner: t.owner, secret: t.secret}
+func (o *origin) head(name string, l located) Entry {
+	return Entry{Name: name, File: o.file, Line: l.line, owner: o.owner, secret: o.secret}
 }
 
 // entry reads the members of an entry.
-func (t *table) entry(name string, l located) Entry {
-	e := t.head(name, l)
+func (o *origin) entry(name string, l located) Entry {
+	e := o.head(name, l)
 	v := join(l.entryLines, l.value)
 	at := cursor{v: &v}
 	split(v.text, func(off int, piece string, open bool) {
 		line := at.line(off)
-		e.Members = append(e.Members, parseMember(piece, open, func() string { return place(t.file, line) }))
+		e.Members = append(e.Members, parseMember(piece, open, func() string { return place(o.file, line) }))
 	})
 	if len(e.Members) == 0 { // nothing but escapes
-		e.Members = []Member{{Kind: Error, Err: place(t.file, l.line) + ": missing value for alias"}}
+		e.Members = []Member{{Kind: Error, Err: place(o.file, l.line) + ": missing value for alias"}}
 	}
 	return e
 }

@@ -10,7 +10,7 @@
 // Rules:
 //   - A key is in a file once. Who adds it again chooses which record stays.
 //   - Writing needs 8 bytes of memory for a record, and a buffer.
-//   - A Reader holds nothing in memory and trusts nothing that it reads: what points out of the file, or makes it search
+//   - A Reader has the places of the tables in memory and trusts nothing that it reads: what points out of the file, or makes it search
 //     for long, is ErrDamaged. It does not notice other damage: who must know adds checksums beneath it.
 package cdb
 

@@ -235,9 +235,12 @@ func TestFaults(t *testing.T) {
 	}
 	m := failing{memory: *build(t, later, "a", "b")}
 	for n := 1; n <= 3; n++ {
-		r := Reader{&m, int64(len(m.b))}
 		m.left = n
-		if _, _, err := r.Get("a"); !errors.Is(err, errBroken) {
+		r, err := NewReader(&m, int64(len(m.b)))
+		if err == nil {
+			_, _, err = r.Get("a")
+		}
+		if !errors.Is(err, errBroken) {
 			t.Errorf("read %d: %v", n, err)
 		}
 	}
@@ -266,7 +269,10 @@ func TestHostileTables(t *testing.T) {
 		"a record at an end": file(table, 3, 3, table+3*slotSize-4),
 		"no record":          file(table, 3, 3, 3),
 	} {
-		r := Reader{m, int64(len(m.b))}
+		r, err := NewReader(m, int64(len(m.b)))
+		if err != nil {
+			t.Fatal(err)
+		}
 		if _, found, err := r.Get("a"); found || !errors.Is(err, ErrDamaged) && name != "no record" {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}

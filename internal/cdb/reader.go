@@ -6,6 +6,7 @@ import "io"
 type Reader struct {
 	r    io.ReaderAt
 	size int64
+	head [headSize]byte
 }
 
 // NewReader makes a Reader of a file of so many bytes.
@@ -13,17 +14,14 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	if size < headSize || size > maxSize {
 		return nil, ErrDamaged
 	}
-	return &Reader{r, size}, nil
+	d := &Reader{r: r, size: size}
+	return d, d.read(d.head[:], 0)
 }
 
 // Get is the value of a key; false when it has none.
 func (r *Reader) Get(key string) (value []byte, found bool, err error) {
 	h := hash(key)
-	b := make([]byte, readSlots*slotSize)
-	if err := r.read(b[:slotSize], int64(h&tableOf)*slotSize); err != nil {
-		return nil, false, err
-	}
-	start, n := pair(b)
+	start, n := pair(r.head[h&tableOf*slotSize:])
 	if n == 0 {
 		return nil, false, nil
 	}
@@ -32,6 +30,7 @@ func (r *Reader) Get(key string) (value []byte, found bool, err error) {
 		return nil, false, ErrDamaged
 	}
 	next := int64(h>>8) % slots
+	b := make([]byte, readSlots*slotSize)
 	for left := min(slots, maxProbe); left > 0; {
 		some := min(left, slots-next, int64(len(b)/slotSize))
 		if err := r.read(b[:some*slotSize], table+next*slotSize); err != nil {

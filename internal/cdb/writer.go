@@ -59,7 +59,7 @@ func (w *Writer) Close(choose Choose) (size int64, err error) {
 	if err := w.w.Flush(); err != nil { // equal keys are read again
 		return 0, err
 	}
-	r := &Reader{w.f, int64(w.pos)}
+	r := &Reader{r: w.f, size: int64(w.pos)}
 	slices.Sort(w.at)
 	head := make([]byte, 0, headSize)
 	rest := w.at

@@ -14,6 +14,15 @@ var errNotRegular = errors.New("not a regular file")
 // FS links are followed. A FIFO or a device is not waited for.
 func OpenFile(name string) (File, error) { return openLink(name, unix.O_RDONLY|unix.O_NONBLOCK) }
 
+// StatFile tells of the file that has the name, or that a link of this name leads to.
+func StatFile(name string) (Info, error) {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Stat(name, &st) }); err != nil {
+		return Info{}, pathError("stat", name, err)
+	}
+	return info(&st), nil
+}
+
 // ReadFile returns what a regular file holds, or its first max bytes. The file is opened as OpenFile does; a FIFO or a device is an
 // error.
 //
