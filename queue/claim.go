@@ -72,6 +72,11 @@ func (c *Claim) load(name string) error {
 	if !named.Regular || named.Size != c.Entry.Size {
 		return c.setAside()
 	}
+	if c.Entry.State == New && !c.s.ours(named) {
+		if err := c.adopt(name, locked); err != nil {
+			return err
+		}
+	}
 	if c.file, err = c.s.fs.Open(name); err != nil {
 		return failed("open", err)
 	}

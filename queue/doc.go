@@ -20,6 +20,7 @@
 //	state     names that exist                 made by            ends in
 //	draft     [tmp/ID, locked by its writer]   NewDraft           accepted or held (Commit), nothing (Abort, crash)
 //	accepted  new/ID,S=n                       Draft.Commit       claimed, held
+//	dropped   new/ID,S=n, a user's file        Draft.Commit       claimed, by a copy
 //	claimed   any of new cur hold, locked      Spool.Claim        what it was (Close, crash), or any below
 //	expanded  the same         journal/ID      Claim.Expand       as claimed
 //	deferred  cur/ID,S=n:2,due  journal/ID     Claim.Defer        claimed, held
@@ -38,6 +39,10 @@
 //
 // Claimed: an exclusive flock(2) on the queue file, taken without waiting. The claimant then checks that the
 // name still leads to the locked inode and that the size is the name's. A crash frees the claim.
+//
+// Dropped: where a spool lets users write into tmp/ and new/, as members of its group (Dropbox), a message may belong to one
+// of them. It is accepted like any other. Claim copies it, syncs the copy and gives it the name: from then on it is the
+// spool's own, and no user who may have it open can change it. Whose it was proves who submitted it.
 //
 // Progress: a record in journal/ID. A record that is final for a recipient (delivered, failed, reported) is
 // synced before Record returns, so that it is on disk before the next transaction begins. A deferral is not:

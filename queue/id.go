@@ -17,7 +17,7 @@ type ID string
 const (
 	timeDigits = 13
 	tailDigits = 4
-	tailSpace  = 36 * 36 * 36 * 36
+	tailSpace  = (36 - 1) * 36 * 36 * 36 // without those of droppedID
 	idLen      = timeDigits + tailDigits
 )
 

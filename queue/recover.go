@@ -69,13 +69,15 @@ func (s *Spool) sweepDraft(name string) (bool, error) {
 		return false, err
 	}
 	lock, err := s.fs.TryLock(path, true)
-	if errors.Is(err, fsys.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fsys.ErrLocked), errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission): // a user's, whose program died before it let the group read it
+	case err != nil:
 		return false, err
+	default:
+		defer lock.Release()
 	}
-	defer lock.Release()
 	return true, s.fs.Remove(path)
 }
 

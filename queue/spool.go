@@ -32,6 +32,8 @@ type Spool struct {
 	noCreate bool
 	syncs    syncGroup
 	room     room
+	owner    uint32 // of the root
+	owned    bool   // which is known
 
 	publishing atomic.Int32 // commits under way
 }
@@ -52,14 +54,7 @@ const (
 // otherwise. Errors are *status.Status: configuration (78) when a file is where a directory should be or others
 // have a hand in the spool (see trust), no permission (77) for who only looks and may not, else temporary (75).
 func Open(root string, o Options) (*Spool, error) {
-	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now, noCreate: o.NoCreate}
-	if s.fs == nil {
-		s.fs = fsys.OS{}
-	}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	s.syncs.fs = s.fs
+	s := newSpool(root, o)
 	err := s.look()
 	if errors.Is(err, fs.ErrNotExist) {
 		if s.noCreate {
@@ -80,6 +75,18 @@ func Open(root string, o Options) (*Spool, error) {
 	return s, nil
 }
 
+func newSpool(root string, o Options) *Spool {
+	s := &Spool{root: filepath.Clean(root), fs: o.FS, now: o.Now, noCreate: o.NoCreate}
+	if s.fs == nil {
+		s.fs = fsys.OS{}
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.syncs.fs = s.fs
+	return s
+}
+
 // look finds out whether the spool is there.
 func (s *Spool) look() error {
 	if !s.noCreate {
@@ -90,6 +97,7 @@ func (s *Spool) look() error {
 		if err != nil {
 			return err
 		}
+		s.owner, s.owned = st.UID, true
 	}
 	_, err := s.fs.Stat(s.path(hostsDir))
 	return err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -378,4 +379,33 @@ func TestBecome(t *testing.T) {
 			t.Errorf("%+v, %v", st, err)
 		}
 	})
+}
+
+// What a group's file system creates the group can read, and a directory that cannot be read is made durable all the same.
+func TestGroup(t *testing.T) {
+	dir := t.TempDir()
+	f := NewGroup(OS{})
+	file, err := f.Create(dir + "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if st, err := file.Stat(); err != nil || st.Mode != 0o640 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := os.Chmod(dir, 0o300); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o700)
+	if err := f.SyncDir(dir); err != nil {
+		t.Error(err)
+	}
+	faulty := NewFaulty(OS{})
+	faulty.FailAt(1, 1, syscall.EPERM, func(op Op) bool { return op.Name == "become" })
+	if _, err := NewGroup(faulty).Create(dir + "/y"); !errors.Is(err, syscall.EPERM) {
+		t.Errorf("a file that cannot be given to the group: %v", err)
+	}
+	if _, err := f.Stat(dir + "/y"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
+	}
 }
