@@ -16,7 +16,7 @@ DESTDIR    =
 
 GO          = go
 VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-PROGRAMS    = sendmail mailq queuerun smtpd postrider
+PROGRAMS    = sendmail mailq queuerun smtpd local postrider
 PAGES       = $(wildcard man/*.[1-8])
 LDFLAGS     = -s -w -X main.version=$(VERSION) -X postrider/internal/sibling.Libexec=$(LIBEXECDIR)
 BUILD       = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
@@ -68,10 +68,11 @@ install: build
 		$(DESTDIR)$(UNITDIR)
 	install -m 755 bin/sendmail bin/queuerun bin/smtpd bin/postrider $(DESTDIR)$(SBINDIR)
 	install -m 755 bin/mailq $(DESTDIR)$(BINDIR)
+	install -m 755 bin/local $(DESTDIR)$(LIBEXECDIR)
 	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(LIBDIR)/sendmail
 	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(SBINDIR)/smtpd $(BINDIR)/mailq $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 etc/postrider.toml $(DESTDIR)$(DOCDIR)
-	for file in etc/systemd/*; do sed 's,/usr/local/sbin,$(SBINDIR),' $$file >$(DESTDIR)$(UNITDIR)/$${file##*/}; done
+	for file in etc/systemd/*; do sed 's,/usr/local/sbin,$(SBINDIR),; s,/usr/local/libexec/postrider,$(LIBEXECDIR),' $$file >$(DESTDIR)$(UNITDIR)/$${file##*/}; done
 	sed 's,/usr/local/sbin,$(SBINDIR),' etc/inetd.conf.example >$(DESTDIR)$(DOCDIR)/inetd.conf.example
 	sed 's,/usr/local/sbin,$(SBINDIR),' etc/xinetd/postrider >$(DESTDIR)$(DOCDIR)/xinetd.example
 	for page in $(PAGES); do \

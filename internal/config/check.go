@@ -32,8 +32,7 @@ func (d *decoder) check(c *Config) {
 	for _, k := range keysOf(reflect.ValueOf(c.Tables), "") {
 		d.one(top.child("tables").child(k.name), k.value.String(), isPath)
 	}
-	d.one(top.child("local").child("mailbox"), c.Local.Mailbox, isMailbox)
-	d.one(top.child("local").child("root"), c.Local.Root, isRecipient)
+	d.local(top.child("local"), c.Local)
 	d.smtpd(top.child("smtpd"), c.Smtpd)
 	for i, l := range c.Listen {
 		d.listen(top.child("listen").element(i), l)
@@ -104,6 +103,16 @@ func (d *decoder) smarthost(p place, s Smarthost) {
 	case ok && target.User == "" && password.name != "":
 		d.wrong(p.child("url"), s.URL, "has a password but names no user, as in submission://user@host")
 	}
+}
+
+func (d *decoder) local(p place, l Local) {
+	d.one(p.child("mailbox"), l.Mailbox, isMailbox)
+	d.one(p.child("root"), l.Root, isRecipient)
+	d.one(p.child("socket"), l.Socket, isPath)
+	d.one(p.child("default_user"), l.DefaultUser, isPlainUser)
+	d.between(p.child("concurrency"), l.Concurrency, 1, 1000)
+	d.within(p.child("command_time_limit"), l.CommandTimeLimit, time.Second, 7*day)
+	d.one(p.child("command_directory"), l.CommandDirectory, isPath)
 }
 
 func (d *decoder) smtpd(p place, s Smtpd) {
@@ -246,6 +255,9 @@ func validDomain(s string) bool {
 
 func isMailbox(s string) string {
 	kind, where, _ := strings.Cut(s, ":")
+	if kind == "command" {
+		return isMailboxCommand(where)
+	}
 	expanded := strings.ReplaceAll(strings.ReplaceAll(where, "{user}", "u"), "{home}", "/h")
 	ok := path.IsAbs(expanded) && printable(expanded) && !strings.ContainsAny(expanded, "{}")
 	if kind == "lmtp+unix" {
@@ -254,7 +266,27 @@ func isMailbox(s string) string {
 	if ok && (kind == "mbox" || kind == "maildir" || kind == "lmtp+unix") {
 		return ""
 	}
-	return `must be "mbox:/path" or "maildir:/path", with {user} and {home} if need be, or "lmtp+unix:/path"`
+	return `must be "mbox:/path" or "maildir:/path", with {user} and {home} if need be, "command:/path arguments" or "lmtp+unix:/path"`
+}
+
+// isMailboxCommand takes a program, which no placeholder may name, and its arguments. Addresses are strangers' words: one
+// that begins with a hyphen must not pass for an option.
+func isMailboxCommand(s string) string {
+	args := strings.Fields(s)
+	if len(args) == 0 || !path.IsAbs(args[0]) || strings.ContainsAny(args[0], "{}") || !printable(s) || strings.ContainsAny(s, `\"'`) {
+		return `must name a program by its path, without quotes, as "command:/usr/bin/procmail -d {user}"`
+	}
+	for i, arg := range args {
+		address := strings.Contains(arg, "{sender}") || strings.Contains(arg, "{recipient}")
+		if address && (arg[0] != '{' || !strings.HasPrefix(args[i-1], "-")) {
+			return "must have {sender} and {recipient} as arguments of their own, each after an option"
+		}
+		rest := strings.NewReplacer("{user}", "", "{home}", "", "{sender}", "", "{recipient}", "").Replace(arg)
+		if strings.ContainsAny(rest, "{}") {
+			return "may have {user}, {home}, {sender} and {recipient}, and no other braces"
+		}
+	}
+	return ""
 }
 
 func isRecipient(s string) string {
@@ -320,6 +352,14 @@ func isUser(s string) string {
 		return ""
 	}
 	return "must be the name of a user"
+}
+
+// isPlainUser takes a user that commands may run as: not root.
+func isPlainUser(s string) string {
+	if s == "root" || strings.Trim(s, "0") == "" {
+		return "must not be root: these commands are others' as well"
+	}
+	return isUser(s)
 }
 
 // isDNSList takes a zone of addresses with an optional answer that counts and an optional weight:

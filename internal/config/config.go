@@ -78,8 +78,13 @@ type Tables struct {
 
 // Local is about delivery on this machine.
 type Local struct {
-	Mailbox string `toml:"mailbox"` // "mbox:PATH", "maildir:PATH" with {user} and {home}, "lmtp+unix:PATH"
-	Root    string `toml:"root"`    // where mail for root, postmaster and MAILER-DAEMON goes; "": root's mailbox
+	Mailbox          string        `toml:"mailbox"`            // "mbox:PATH", "maildir:PATH", "command:/PATH ARGS" with {user} and so on, "lmtp+unix:PATH"
+	Root             string        `toml:"root"`               // where mail for root, postmaster and MAILER-DAEMON goes; "": root's mailbox
+	Socket           string        `toml:"socket"`             // at which the delivery agent is found
+	DefaultUser      string        `toml:"default_user"`       // who runs the commands in root's aliases
+	Concurrency      int           `toml:"concurrency"`        // users to whom the agent delivers at once
+	CommandTimeLimit time.Duration `toml:"command_time_limit"` // then a command is killed
+	CommandDirectory string        `toml:"command_directory"`  // where commands must lie; "": anywhere
 }
 
 // Smtpd is what all sessions of the server have in common: its limits, and whom it trusts with what. A rate of 0 is
@@ -173,7 +178,13 @@ func Default() Config {
 			LocalHostNames:  "/etc/mail/local-host-names",
 			RelayDomains:    "/etc/mail/relay-domains",
 		},
-		Local: Local{Mailbox: "mbox:/var/mail/{user}"},
+		Local: Local{
+			Mailbox:          "mbox:/var/mail/{user}",
+			Socket:           "/run/postrider-local.sock",
+			DefaultUser:      "nobody",
+			Concurrency:      20,
+			CommandTimeLimit: time.Hour,
+		},
 		Smtpd: Smtpd{
 			User:               "postrider",
 			Sessions:           1000,

@@ -106,6 +106,11 @@ domains = ["example.com", ".example.com"]
 [local]
 mailbox = "maildir:{home}/Maildir"
 root = "admin@example.org"
+socket = "/s"
+default_user = "mail"
+concurrency = 7
+command_time_limit = "1m"
+command_directory = "/d"
 [[listen]]
 address = ":25"
 tls = { certificate = "/c", key = "/k" }
@@ -165,7 +170,10 @@ func TestEverything(t *testing.T) {
 			LocalHostNames: "/t/n", RelayDomains: "/t/r", Smarthosts: "/t/s"},
 		Smarthost: Smarthost{URL: "submission://me%40example.com@smtp.example.com", PasswordFile: "/etc/postrider/secret"},
 		Relay:     Relay{Networks: []string{"192.0.2.0/24", "2001:db8::/32", "192.0.2.1"}, Domains: []string{"example.com", ".example.com"}},
-		Local:     Local{Mailbox: "maildir:{home}/Maildir", Root: "admin@example.org"},
+		Local: Local{
+			Mailbox: "maildir:{home}/Maildir", Root: "admin@example.org", Socket: "/s", DefaultUser: "mail",
+			Concurrency: 7, CommandTimeLimit: time.Minute, CommandDirectory: "/d",
+		},
 		Smtpd: Smtpd{User: "mail", Sessions: 100, ClientSessions: 1, ClientConnections: 2, ClientMessages: 3, ClientRecipients: 4,
 			ClientAuthFailures: 5, Recipients: 200, Timeout: time.Minute, SessionTime: 30 * time.Minute, GreetingDelay: 2 * time.Second,
 			Vrfy: "all", Expn: "off", Etrn: "all", Access: "/a", Helo: "known", ReverseName: "match",

@@ -49,6 +49,16 @@ var golden = []struct {
 	{"queued, nothing more known", func(l *Logger) { l.Queued(id, "a@b", 812, 2, -1, "", "") },
 		"4C1RKT2QZ0001: from=<a@b>, size=812, nrcpt=2 (queued)",
 		`"event":"queued","id":"4C1RKT2QZ0001","from":"a@b","size":812,"nrcpt":2`},
+	{"a local delivery", func(l *Logger) {
+		l.Local(id, LocalDelivery{To: "list@here", User: "nobody", UID: 65534, Into: "|/bin/x -y", Took: 200 * time.Millisecond, Code: status.Code{4, 3, 0}, Text: "command x ended with status 75"})
+	},
+		`4C1RKT2QZ0001: rcpt=<list@here>, user=<nobody>, uid=65534, into=<|/bin/x\x20-y>, delay=0.2, dsn=4.3.0, local delivery (command x ended with status 75)`,
+		`"event":"local","id":"4C1RKT2QZ0001","rcpt":"list@here","user":"nobody","uid":65534,"into":"|/bin/x -y","delay":0.2,"dsn":"4.3.0","text":"command x ended with status 75"`},
+	{"a .forward that does not count", func(l *Logger) {
+		l.ForwardIgnored(id, "alice", "/home/alice/.forward: its group or everybody may write it")
+	},
+		"4C1RKT2QZ0001: user=<alice>, forward ignored (/home/alice/.forward: its group or everybody may write it)",
+		`"event":"forward_ignored","id":"4C1RKT2QZ0001","user":"alice","text":"/home/alice/.forward: its group or everybody may write it"`},
 	{"queued, all known", func(l *Logger) { l.Queued(id, "", 812, 2, 0, "mx.d[192.0.2.7]", "nightly") },
 		"4C1RKT2QZ0001: from=<>, size=812, nrcpt=2 (queued), uid=0, client=mx.d[192.0.2.7], tag=nightly",
 		`"event":"queued","id":"4C1RKT2QZ0001","from":"","size":812,"nrcpt":2,"uid":0,"client":"mx.d[192.0.2.7]","tag":"nightly"`},
