@@ -93,6 +93,10 @@ func (a *app) explainMembers(conf config.Config, router *route.Router, members [
 func (a *app) explainWay(conf config.Config, router *route.Router, d route.Decision) *status.Status {
 	switch d.Kind {
 	case route.Local:
+		if d.Member != "" {
+			fmt.Fprintf(a.out, "  %s of %s: %s\n", d.Agent, d.Address, status.Clean(d.Member, 320))
+			return nil
+		}
 		fmt.Fprintf(a.out, "  mailbox of %s: %s\n", d.User.Name, conf.Local.Mailbox)
 		return nil
 	case route.Relay:

@@ -66,10 +66,12 @@ func (p *planner) add(i int) {
 		p.settleFailure(i, status.From(err), source{})
 		return
 	}
-	switch d.Kind {
-	case route.Refuse:
+	switch {
+	case d.Kind == route.Refuse:
 		p.settleFailure(i, d.Status, source{})
-	case route.Expand:
+	case d.Member != "":
+		p.settleFailure(i, status.New("queuerun.plan", 451, status.Code{4, 3, 5}, "delivery to commands and files is not available in this installation", nil), source{})
+	case d.Kind == route.Expand:
 		p.aliases = append(p.aliases, alias{i, d.Members})
 	default:
 		p.keys[d.Key()] = true
@@ -93,7 +95,7 @@ func (p *planner) group(d route.Decision, owner string) *group {
 // route decides about a recipient. Members of an alias are none, and the sender may have escaped others.
 func (a *attempt) route(r *queue.Rcpt) route.Decision {
 	if r.Parent > 0 || r.NoAlias || a.c.Envelope.NoAlias {
-		return a.Router.Final(route.Member{Address: r.Address, Agent: r.Agent})
+		return a.Router.Final(route.Member{Address: r.Address, Agent: r.Agent, Via: r.Via})
 	}
 	addr, err := address.Parse(r.Address)
 	if err != nil {

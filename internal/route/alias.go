@@ -11,26 +11,36 @@ import (
 	"postrider/internal/status"
 )
 
-// Member is a recipient that an alias stands for, when it stands for more than one or has an owner. It is final:
-// aliases are not looked up for it again.
+// Member is a recipient that an alias stands for, when it stands for more than one or has an owner, or that a .forward
+// names. One of an alias is final: aliases are not looked up for it again.
 type Member struct {
-	Address string // wire form; with Agent as aliases(5) has it: "|command", "/file", "/maildir/", or whatever was written
+	Address string // wire form; as aliases(5) has it with Agent: "|command", "/file", "/maildir/", or whatever was written
 	Agent   string // "" an address; AgentCommand and so on
+	Via     string // wire form: the user whose .forward names it or, with a command, the alias that does; "": an alias
 	Owner   string // who is told when it fails, and so its envelope sender, in wire form; "": the message's own sender
 	Fault   string // with AgentNone: what is wrong with it, where
 	Key     string // as Decision.Key
 }
 
-// Key is equal for decisions about the same recipient, by whatever names; "" for one that is refused or expanded.
+// Key is equal for decisions about the same recipient, by whatever names; "" for one that is refused. An alias is not the
+// same as the user of its name, nor is a user the same as his mailbox: he may have a .forward.
 func (d *Decision) Key() string {
-	if d.Kind != Local && d.Kind != Relay {
-		return ""
+	switch {
+	case d.Kind == Expand:
+		return "alias " + aliases.AddressKey(d.Address, true)
+	case d.Kind == Local && d.Agent == AgentMailbox:
+		return AgentMailbox + " " + aliases.AddressKey(d.Address, true)
+	case d.Kind == Local && d.Agent != "":
+		return d.Agent + " " + d.Member
+	case d.Kind == Local || d.Kind == Relay:
+		return aliases.AddressKey(d.Address, d.Kind == Local)
 	}
-	return aliases.AddressKey(d.Address, d.Kind == Local)
+	return ""
 }
 
-// What a member is that is no address.
+// What a member is that is no address, or not only.
 const (
+	AgentMailbox = "mailbox" // Address is a user, and his mailbox is meant: whatever his .forward says
 	AgentCommand = "command"
 	AgentFile    = "file"
 	AgentMaildir = "maildir"
@@ -38,7 +48,8 @@ const (
 )
 
 var agents = map[aliases.Kind]string{
-	aliases.Pipe: AgentCommand, aliases.File: AgentFile, aliases.Maildir: AgentMaildir, aliases.Error: AgentNone,
+	aliases.Pipe: AgentCommand, aliases.File: AgentFile, aliases.Maildir: AgentMaildir,
+	aliases.Error: AgentNone,
 }
 
 // shownMembers is how many members the steps tell of.
@@ -89,7 +100,7 @@ func (r *Router) Check(a address.Address) Decision {
 func (r *Router) nobody(list []Member) bool {
 	return !slices.ContainsFunc(list, func(m Member) bool {
 		d := r.Final(m)
-		return m.Agent != "" || d.Kind != Refuse || d.Status.Class() != status.Permanent
+		return m.Agent == AgentNone || d.Kind != Refuse || d.Status.Class() != status.Permanent
 	})
 }
 
@@ -115,7 +126,7 @@ func (r *Router) alias(a address.Address, expand expander, d *Decision) bool {
 	case unusable(list):
 		d.refuse(status.New("route.alias", 451, status.Code{4, 3, 5}, "mail for "+x.Entry.Name+" has no place to go", errors.New(list[0].Err)))
 	case len(list) == 1 && list[0].Owner == "":
-		r.toOnly(list[0], x, d)
+		r.toOnly(a, list[0], x, d)
 	default:
 		r.expand(a, x, d)
 	}
@@ -138,13 +149,15 @@ func (d *Decision) explainEntry(a address.Address, e aliases.Entry) {
 	d.step("%s is an alias", e.Where())
 }
 
-// toOnly decides for the one recipient that an alias comes to: its address takes the alias's place.
-func (r *Router) toOnly(to aliases.Recipient, x *aliases.Expansion, d *Decision) {
+// toOnly decides for the one recipient that alias a comes to: its address takes the alias's place.
+func (r *Router) toOnly(a address.Address, to aliases.Recipient, x *aliases.Expansion, d *Decision) {
 	if x.Entry.File != aliases.RootSetting || len(x.Aliases) > 1 {
 		d.step("it stands for %s", describe(to, x))
 	}
-	d.Address = to.Address
-	r.final(member(to, ""), d)
+	if to.Kind == aliases.Address || to.Kind == aliases.User {
+		d.Address = to.Address
+	}
+	r.final(member(to, r.named(a), ""), d)
 }
 
 // expand decides for several recipients, or for those that have an owner.
@@ -152,6 +165,7 @@ func (r *Router) expand(a address.Address, x *aliases.Expansion, d *Decision) {
 	d.Kind, d.Members = Expand, make([]Member, len(x.Recipients))
 	d.step("recipients: %d", len(x.Recipients))
 	domain, owners := r.ownDomain(a), map[string]string{"": ""}
+	a = r.named(a)
 	for i, to := range x.Recipients {
 		owner, ok := owners[to.Owner]
 		if !ok {
@@ -159,7 +173,7 @@ func (r *Router) expand(a address.Address, x *aliases.Expansion, d *Decision) {
 			owners[to.Owner] = owner
 		}
 		to.Address = to.Address.WithDomain(domain)
-		d.Members[i] = member(to, owner)
+		d.Members[i] = member(to, a, owner)
 		if i < shownMembers {
 			d.step("%s", describe(x.Recipients[i], x))
 		}
@@ -169,15 +183,22 @@ func (r *Router) expand(a address.Address, x *aliases.Expansion, d *Decision) {
 	}
 }
 
-func member(to aliases.Recipient, owner string) Member {
+// member is a recipient that alias a comes to.
+func member(to aliases.Recipient, a address.Address, owner string) Member {
 	m := Member{Agent: agents[to.Kind], Owner: owner, Fault: to.Err, Key: to.Key}
-	switch {
-	case m.Agent == "":
+	if to.Kind == aliases.User && strings.HasPrefix(to.Text, `\`) { // and not one who ends a circle
+		m.Agent = AgentMailbox
+	}
+	switch m.Agent {
+	case "":
 		m.Address = to.Address.String()
-	case m.Agent == AgentNone:
+	case AgentMailbox:
+		m.Address, m.Key = to.Address.String(), AgentMailbox+" "+to.Key
+	case AgentNone:
 		m.Address = status.Clean(to.Text, 80) // it may be anything
 	default:
-		m.Address = spell(to)
+		m.Address, m.Via = spell(to), a.String()
+		m.Key = m.Agent + " " + m.Address
 	}
 	return m
 }
@@ -228,41 +249,23 @@ func (r *Router) ownDomain(list address.Address) string {
 	return r.conf.Hostname
 }
 
+// named is a local address as other machines may see it: with a domain that leads here.
+func (r *Router) named(a address.Address) address.Address {
+	domain := r.ownDomain(a)
+	if a.Domain() == domain {
+		return a
+	}
+	local, err := address.Parse(a.Local())
+	if err != nil || local.Domain() != "" {
+		return a
+	}
+	return local.WithDomain(domain)
+}
+
 func ownerAddress(owner, domain string) string {
 	a, err := address.Parse(owner)
 	if err != nil || a.Domain() != "" {
 		a, _ = address.Parse(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(owner) + `"`)
 	}
 	return a.WithDomain(domain).String()
-}
-
-// Final decides about a recipient whose aliases are not looked up: a member of an expanded one, or one that the sender
-// has escaped ("\alice", sendmail -n).
-func (r *Router) Final(m Member) Decision {
-	var d Decision
-	r.final(m, &d)
-	return d
-}
-
-func (r *Router) final(m Member, d *Decision) {
-	switch m.Agent {
-	case "":
-	case AgentNone:
-		d.refuse(status.New("route.alias", 550, status.Code{5, 2, 4}, "the list names somebody who is no recipient", nil))
-		return
-	default:
-		d.refuse(status.New("route.alias", 451, status.Code{4, 3, 5}, "delivery to commands and files is not available in this installation", nil))
-		return
-	}
-	a, err := address.Parse(m.Address)
-	if d.Address = a; err != nil || a.IsNull() {
-		d.refuse(status.New("route", 553, status.Code{5, 1, 3}, "not an address", err))
-		return
-	}
-	if r.isLocal(a, d) {
-		r.local(d)
-		return
-	}
-	d.step("%s is not local (hostname, domains)", a.Domain())
-	r.relay(a, d)
 }

@@ -80,12 +80,18 @@ func (r *Router) userRoot(d *Decision) {
 
 // toCaller delivers to whoever runs this program.
 func (r *Router) toCaller(d *Decision) {
+	if user, ok := r.caller(d); ok {
+		r.toUser(user, d)
+	}
+}
+
+// caller is whoever runs this program; false, and a refusal, when that cannot be found out.
+func (r *Router) caller(d *Decision) (User, bool) {
 	user, err := r.users.Caller()
 	if err != nil {
 		d.refuse(status.New("route.user", 451, status.Code{4, 3, 0}, "the caller's name cannot be found out", err))
-		return
 	}
-	r.toUser(user, d)
+	return user, err == nil
 }
 
 // toUser delivers to user. A user installation has the rights of its caller only.

@@ -38,7 +38,7 @@ type Kind int
 
 // The kinds of decisions. A Refuse may be temporary: its Status tells.
 const (
-	Local  Kind = iota + 1 // into the mailbox of Decision.User
+	Local  Kind = iota + 1 // on this machine: to Decision.User, or as Decision.Agent says
 	Relay                  // to Decision.Next
 	Refuse                 // not at all, or not now: Decision.Status
 	Expand                 // to Decision.Members instead
@@ -49,6 +49,8 @@ type Decision struct {
 	Kind    Kind
 	Address address.Address // the recipient, or the address that stands for it (an alias, local.root)
 	User    User
+	Agent   string // of Local: AgentMailbox, whatever the user's .forward says; or what Member is, which Address stands for
+	Member  string // "|command", "/file", "/maildir/"; then User is the zero User, but in a user installation
 	Next    NextHop
 	Status  *status.Status
 	Members []Member

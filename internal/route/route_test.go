@@ -68,7 +68,13 @@ func (r *Router) onMachine(texts ...string) *Router {
 func brief(d Decision) string {
 	switch d.Kind {
 	case Local:
-		return "local " + d.User.Name
+		switch user := "local " + d.User.Name; {
+		case d.Agent == "" || d.Agent == AgentMailbox:
+			return strings.TrimLeft(d.Agent+" "+user, " ")
+		case d.User.Name != "":
+			return d.Agent + " " + d.Member + " of " + d.Address.String() + " for " + d.User.Name
+		}
+		return d.Agent + " " + d.Member + " of " + d.Address.String()
 	case Relay:
 		s := "relay " + d.Address.String() + " to " + d.Next.Key + " tls=" + d.Next.TLS
 		if d.Next.LMTP {
