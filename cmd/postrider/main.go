@@ -44,7 +44,7 @@ func system(in *os.File, out, errw io.Writer) *app {
 		in: in, out: out, err: errw,
 		getenv:     os.Getenv,
 		uid:        os.Getuid(),
-		users:      route.NewPasswd("/etc/passwd"),
+		users:      route.SystemUsers(),
 		resolver:   dns.System,
 		program:    sibling.Path,
 		terminal:   term.IsTerminal(int(in.Fd())),

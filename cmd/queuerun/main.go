@@ -126,7 +126,9 @@ func (p *program) runner(c *cli.Context, cfg config.Config, spool *queue.Spool) 
 	if err != nil {
 		return nil, err
 	}
-	r := &queuerun.Runner{Spool: spool, Config: cfg, Router: route.New(cfg, resolver, route.NewPasswd("/etc/passwd"))}
+	router := route.New(cfg, resolver, route.SystemUsers())
+	r := &queuerun.Runner{Spool: spool, Config: cfg, Router: router}
+	router.Report(func(err error) { r.Log.Warning("", "queuerun: "+err.Error()) })
 	if c.Bool("verbose") {
 		r.Dialogue = p.out
 	}

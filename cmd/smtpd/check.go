@@ -153,7 +153,7 @@ func (k *checker) tables() []finding {
 // policy is the one that the server would have, but that it asks nobody.
 func (k *checker) policy(conf config.Config) (*policy.Policy, error) {
 	nobody := dns.Zone("")
-	router := route.New(conf, nobody, route.NewPasswd("/etc/passwd"))
+	router := route.New(conf, nobody, route.SystemUsers())
 	return policy.New(conf, policy.Options{Resolver: nobody, Router: router, Aliases: router.Aliases()})
 }
 

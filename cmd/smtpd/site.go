@@ -63,7 +63,7 @@ func (p *program) newSite(conf config.Config, spool *queue.Spool, run *starter, 
 	if err != nil {
 		return nil, err
 	}
-	router := route.New(conf, resolver, route.NewPasswd("/etc/passwd"))
+	router := route.New(conf, resolver, route.SystemUsers())
 	opts := policy.Options{
 		Resolver: resolver,
 		Router:   router,
@@ -72,6 +72,7 @@ func (p *program) newSite(conf config.Config, spool *queue.Spool, run *starter, 
 		Run:      run.turn,
 		Report:   func(err error) { p.log.Warning("", "smtpd: "+err.Error()) },
 	}
+	router.Report(opts.Report)
 	stats := new(smtpd.Stats)
 	if old != nil {
 		opts.Old, stats = old.policy, old.server.Stats

@@ -30,9 +30,10 @@ type Users interface {
 const maxPasswd = 16 << 20
 
 // Passwd is a Users made of a passwd(5) file. It sees the file's changes. Users who are in a directory
-// service only are not known to it.
+// service only are known to that of SystemUsers, which asks the name service for whom the file does not know.
 type Passwd struct {
 	path string
+	nss  *nss // nil: nobody else is asked
 
 	mu     sync.Mutex
 	read   bool
@@ -51,6 +52,9 @@ func (p *Passwd) Lookup(name string) (User, bool, error) {
 		return User{}, false, err
 	}
 	u, ok := users[name]
+	if !ok && p.nss != nil {
+		return p.nss.lookup(name)
+	}
 	return u, ok, nil
 }
 
