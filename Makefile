@@ -16,7 +16,7 @@ DESTDIR    =
 
 GO          = go
 VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-PROGRAMS    = sendmail mailq queuerun smtpd local postrider
+PROGRAMS    = sendmail mailq newaliases queuerun smtpd local postrider
 PAGES       = $(wildcard man/*.[1-8])
 LDFLAGS     = -s -w -X main.version=$(VERSION) -X postrider/internal/sibling.Libexec=$(LIBEXECDIR)
 BUILD       = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
@@ -67,10 +67,10 @@ install: build
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR) \
 		$(DESTDIR)$(UNITDIR)
 	install -m 755 bin/sendmail bin/queuerun bin/smtpd bin/postrider $(DESTDIR)$(SBINDIR)
-	install -m 755 bin/mailq $(DESTDIR)$(BINDIR)
+	install -m 755 bin/mailq bin/newaliases $(DESTDIR)$(BINDIR)
 	install -m 755 bin/local $(DESTDIR)$(LIBEXECDIR)
 	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(LIBDIR)/sendmail
-	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(SBINDIR)/smtpd $(BINDIR)/mailq $(DESTDIR)$(LIBEXECDIR)
+	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(SBINDIR)/smtpd $(BINDIR)/mailq $(BINDIR)/newaliases $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 etc/postrider.toml $(DESTDIR)$(DOCDIR)
 	for file in etc/systemd/*; do sed 's,/usr/local/sbin,$(SBINDIR),; s,/usr/local/libexec/postrider,$(LIBEXECDIR),' $$file >$(DESTDIR)$(UNITDIR)/$${file##*/}; done
 	sed 's,/usr/local/sbin,$(SBINDIR),' etc/inetd.conf.example >$(DESTDIR)$(DOCDIR)/inetd.conf.example

@@ -134,9 +134,9 @@ func (f *file) stat() (fsys.Info, error) {
 func usable(name string, st fsys.Info) error {
 	switch {
 	case !st.Regular:
-		return &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+		return &fs.PathError{Op: "read", Path: name, Err: unsafe{"not a regular file"}}
 	case st.Mode&0o002 != 0:
-		return &fs.PathError{Op: "read", Path: name, Err: errors.New("everybody may write it")}
+		return &fs.PathError{Op: "read", Path: name, Err: unsafe{"everybody may write it"}}
 	}
 	return nil
 }
@@ -179,6 +179,15 @@ func readText(name string) (string, error) {
 
 // ErrNotText is in the chain of an error about a file that is no aliases(5) file.
 var ErrNotText = errors.New("not an aliases file")
+
+// ErrUnsafe is in the chain of an error about a file that is not to be read.
+var ErrUnsafe = errors.New("not to be read")
+
+// unsafe is an ErrUnsafe that says more.
+type unsafe struct{ why string }
+
+func (u unsafe) Error() string      { return u.why }
+func (unsafe) Is(target error) bool { return target == ErrUnsafe }
 
 func tooLong(name string) error {
 	return notAliases{fmt.Errorf("%s: longer than %d bytes", name, maxFile)}

@@ -24,7 +24,7 @@ func Rebuild(name string) (rep Report, unwritten, err error) {
 }
 
 // ErrBusy says that somebody else is writing at the same time.
-var ErrBusy = errors.New("somebody else is writing it")
+var ErrBusy = errors.New("somebody else is writing")
 
 // builder makes indexes.
 type builder struct {
@@ -126,7 +126,7 @@ func (w *writer) close() error {
 // finish seals the index of a text, if that is still what it was, and puts it into its place.
 func (w *writer) finish(text fsys.File) error {
 	if now, err := text.Stat(); err != nil || now != w.text {
-		return errors.Join(fmt.Errorf("%s: %w", w.path, errChanged), err)
+		return &fs.PathError{Op: "write", Path: w.path, Err: errors.Join(errChanged, err)}
 	}
 	s := sealOf(w.text)
 	s.database = uint64(w.size)
@@ -146,7 +146,7 @@ func (w *writer) finish(text fsys.File) error {
 	return w.b.fs.SyncDir(w.dir + "/.")
 }
 
-var errChanged = errors.New("the file has changed meanwhile")
+var errChanged = fmt.Errorf("%w: the file has changed meanwhile", ErrBusy)
 
 // dress makes who may read the text able to read the index. Where we cannot have its group, the group may not.
 func (b builder) dress(f fsys.File, text fsys.Info) error {

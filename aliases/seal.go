@@ -20,7 +20,8 @@ const (
 	maxIndex  = 2 << 30 // bytes of an index file
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is needed: sendmail, which starts for every message, does not.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // errSeal says that a file is no index, or not as it was written.
 var errSeal = errors.New("it is damaged")
@@ -49,12 +50,12 @@ func (s seal) encode() []byte {
 	for _, n := range []uint64{s.database, uint64(s.size), uint64(s.modified.UnixNano()), uint64(s.changed.UnixNano()), s.inode} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
 }
 
 func decodeSeal(b []byte) (seal, bool) {
 	body := b[:len(b)-sumSize]
-	if string(b[:len(sealMagic)]) != sealMagic || binary.LittleEndian.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli) {
+	if string(b[:len(sealMagic)]) != sealMagic || binary.LittleEndian.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli()) {
 		return seal{}, false
 	}
 	n := func(i int) uint64 { return binary.LittleEndian.Uint64(body[len(sealMagic)+8*i:]) }
@@ -66,7 +67,7 @@ func (s seal) pages() int64 { return (int64(s.database) + pageSize - 1) / pageSi
 
 // pageSum is the checksum of a page. Its number is in it, so that a page at the place of another is noticed.
 func pageSum(page []byte, number int64) uint32 {
-	return crc32.Update(uint32(number), castagnoli, page)
+	return crc32.Update(uint32(number), castagnoli(), page)
 }
 
 // writeSeal puts checksums and seal behind the database that a file has.

@@ -126,7 +126,7 @@ func (p *program) act() error {
 	case compat.Verify, compat.AddressTest:
 		return status.Fail("sendmail", status.ExitUnavailable, "this version cannot verify or test addresses; \"postrider explain ADDRESS\" shows where one leads", nil)
 	case compat.Newaliases:
-		return p.exec("newaliases")
+		return p.newaliases()
 	case compat.SMTP, compat.BatchSMTP, compat.Daemon, compat.DaemonForeground:
 		return p.serve()
 	}

@@ -40,27 +40,29 @@ var layers = map[string]layer{
 	"internal/mailbox": {1, []string{"golang.org/x/sys"}},
 	"internal/dns":     {1, []string{"github.com/miekg/dns"}},
 
-	"internal/submit": {2, nil},
-	"internal/mailq":  {2, nil},
-	"internal/smtp":   {2, []string{"github.com/emersion/go-sasl"}},
-	"internal/route":  {2, nil},
-	"internal/dsn":    {2, []string{"github.com/emersion/go-message"}},
-	"internal/local":  {2, []string{"golang.org/x/sys"}}, // close_range
-	"internal/rights": {2, nil},
-	"internal/auth":   {2, []string{"github.com/xdg-go/scram", "github.com/xdg-go/stringprep", "golang.org/x/crypto"}},
-	"internal/smtpd":  {2, nil},
+	"internal/submit":     {2, nil},
+	"internal/mailq":      {2, nil},
+	"internal/newaliases": {2, nil},
+	"internal/smtp":       {2, []string{"github.com/emersion/go-sasl"}},
+	"internal/route":      {2, nil},
+	"internal/dsn":        {2, []string{"github.com/emersion/go-message"}},
+	"internal/local":      {2, []string{"golang.org/x/sys"}}, // close_range
+	"internal/rights":     {2, nil},
+	"internal/auth":       {2, []string{"github.com/xdg-go/scram", "github.com/xdg-go/stringprep", "golang.org/x/crypto"}},
+	"internal/smtpd":      {2, nil},
 
 	"internal/queuerun":     {3, nil},
 	"internal/policy":       {3, nil},
 	"internal/local/server": {3, []string{"golang.org/x/sys"}},
 
-	"internal/demo": {4, []string{"github.com/emersion/go-smtp"}},
-	"cmd/sendmail":  {4, nil},
-	"cmd/mailq":     {4, []string{"github.com/urfave/cli/v2"}},
-	"cmd/queuerun":  {4, []string{"github.com/urfave/cli/v2"}},
-	"cmd/local":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/sys"}},
-	"cmd/smtpd":     {4, []string{"github.com/urfave/cli/v2", "golang.org/x/net/netutil", "golang.org/x/sys"}},
-	"cmd/postrider": {4, []string{"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys", "github.com/BurntSushi/toml"}},
+	"internal/demo":  {4, []string{"github.com/emersion/go-smtp"}},
+	"cmd/sendmail":   {4, nil},
+	"cmd/newaliases": {4, nil},
+	"cmd/mailq":      {4, []string{"github.com/urfave/cli/v2"}},
+	"cmd/queuerun":   {4, []string{"github.com/urfave/cli/v2"}},
+	"cmd/local":      {4, []string{"github.com/urfave/cli/v2", "golang.org/x/sys"}},
+	"cmd/smtpd":      {4, []string{"github.com/urfave/cli/v2", "golang.org/x/net/netutil", "golang.org/x/sys"}},
+	"cmd/postrider":  {4, []string{"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys", "github.com/BurntSushi/toml"}},
 }
 
 // sideways are edges within a layer.
