@@ -7,7 +7,6 @@ import (
 
 	"postrider/aliases"
 	"postrider/internal/address"
-	"postrider/internal/config"
 	"postrider/internal/status"
 )
 
@@ -55,14 +54,14 @@ var agents = map[aliases.Kind]string{
 // shownMembers is how many members the steps tell of.
 const shownMembers = 100
 
-// openAliases opens the aliases of a configuration. In a user installation the system's file, which is the default, is
-// somebody else's: only files that the configuration names count.
+// openAliases opens the aliases of a configuration.
 func (r *Router) openAliases() *aliases.Database {
-	files := r.conf.Aliases
-	if r.conf.User && slices.Equal(files, config.Default().Aliases) {
-		files = nil
+	report := func(err error) {
+		if r.report != nil {
+			r.report(err)
+		}
 	}
-	return aliases.Open(files, aliases.Options{Local: r.mayBeAlias, User: r.isUser, Root: r.conf.Local.Root})
+	return aliases.Open(r.conf.AliasFiles(), aliases.Options{Local: r.mayBeAlias, User: r.isUser, Root: r.conf.Local.Root, Report: report})
 }
 
 // Aliases are the aliases that the router goes by.
