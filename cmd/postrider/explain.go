@@ -16,12 +16,25 @@ import (
 // lookupLimit is how long one command may wait for DNS.
 const lookupLimit = 30 * time.Second
 
+func explainFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "from", Usage: "mail from `SENDER`, who may have a smarthost"},
+		&cli.BoolFlag{Name: "verify", Usage: "print a line for each recipient, as sendmail -bv"},
+		&cli.BoolFlag{Name: "verbose", Usage: "with --verify: print aliases as well"},
+		&cli.BoolFlag{Name: "test", Usage: "read commands of the address test mode, as sendmail -bt"},
+		&cli.BoolFlag{Name: "confined", Usage: "use nothing of the configuration that sendmail -C may not"},
+	}
+}
+
 // explain tells the way of mail for each address. Its exit status is that of the first for which there is none.
 func (a *app) explain(c *cli.Context) error {
-	if !c.Args().Present() {
+	if !c.Args().Present() && !c.Bool("test") {
 		return usage("explain: no address given")
 	}
 	conf, err := a.load(c)
+	if err == nil && c.Bool("confined") {
+		err = conf.Confined()
+	}
 	if err != nil {
 		return err
 	}
@@ -30,9 +43,16 @@ func (a *app) explain(c *cli.Context) error {
 		return err
 	}
 	router := route.New(conf, resolver, a.users)
+	switch {
+	case c.Bool("verify"):
+		return a.verify(c, conf, router)
+	case !c.Args().Present():
+		return (&tester{app: a, conf: conf, router: router, resolver: resolver}).test()
+	}
+	a.explainSender(router, c.String("from"))
 	code := status.ExitOK
 	for _, arg := range c.Args().Slice() {
-		s := a.explainOne(conf, router, arg)
+		s := a.explainOne(conf, router, c.String("from"), arg)
 		if s != nil && code == status.ExitOK {
 			code = s.Exit()
 		}
@@ -43,8 +63,29 @@ func (a *app) explain(c *cli.Context) error {
 	return nil
 }
 
+// explainSender tells how others see a sender.
+func (a *app) explainSender(router *route.Router, sender string) {
+	addr, err := address.Parse(sender)
+	if err != nil || addr.IsNull() {
+		return
+	}
+	fmt.Fprintf(a.out, "from %s\n", addr)
+	seen, steps, err := router.Outward(addr)
+	for i, s := range steps {
+		fmt.Fprintf(a.out, "  %d. %s\n", i+1, s.Text)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(a.out, "  waits: %s\n", status.From(err))
+	case seen != addr:
+		fmt.Fprintf(a.out, "  other machines see: %s\n", seen)
+	default:
+		fmt.Fprintln(a.out, "  other machines see the same")
+	}
+}
+
 // explainOne tells the way of mail for one address. It returns why there is none now.
-func (a *app) explainOne(conf config.Config, router *route.Router, arg string) *status.Status {
+func (a *app) explainOne(conf config.Config, router *route.Router, sender, arg string) *status.Status {
 	fmt.Fprintln(a.out, status.Clean(arg, 320))
 	addr, err := address.Parse(arg)
 	if err != nil {
@@ -61,7 +102,7 @@ func (a *app) explainOne(conf config.Config, router *route.Router, arg string) *
 		addr = addr.WithDomain(conf.Origin)
 		step(fmt.Sprintf("sendmail completes it with origin: %s", addr))
 	}
-	d := router.Route(addr)
+	d := forSender(router, router.Route(addr), sender)
 	for _, s := range d.Steps {
 		step(s.Text)
 	}

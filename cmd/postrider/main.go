@@ -106,7 +106,7 @@ func (a *app) commands() []*cli.Command {
 		{Name: "check", Usage: "look for what is wrong, and say what to do", Action: a.check},
 		{Name: "config", Usage: "print the settings that differ from the defaults", Action: a.config,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "print the defaults as well"}}},
-		{Name: "explain", Usage: "say where mail for an address goes, and why", ArgsUsage: "ADDRESS...", Action: a.explain},
+		{Name: "explain", Usage: "say where mail for an address goes, and why", ArgsUsage: "ADDRESS...", Flags: explainFlags(), Action: a.explain},
 		{Name: "user", Usage: "change or list those who may log in to the server", Action: a.userUsage, Subcommands: a.userCommands(), ArgsUsage: "COMMAND"},
 		{Name: "version", Usage: "print the version", Action: a.version},
 	}

@@ -124,7 +124,7 @@ func (p *program) act() error {
 		_, err := fmt.Fprintf(p.out, "postrider sendmail %s\n", version)
 		return err
 	case compat.Verify, compat.AddressTest:
-		return status.Fail("sendmail", status.ExitUnavailable, "this version cannot verify or test addresses; \"postrider explain ADDRESS\" shows where one leads", nil)
+		return p.verify()
 	case compat.Newaliases:
 		return p.newaliases()
 	case compat.SMTP, compat.BatchSMTP, compat.Daemon, compat.DaemonForeground:
