@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -20,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -253,19 +256,23 @@ func connect(t testing.TB, s *Server, p *Port, from string) (conn *net.TCPConn, 
 // dialogue is a session in a file. Its lines are
 //
 //	# a comment
-//	set: trusted mode=submission tls implicit auth=clear from=192.0.2.1 proxy xclient
+//	set: trusted mode=submission tls implicit auth=clear from=192.0.2.1 proxy xclient users clientca implicit=joe
 //	C: a line that the client sends
 //	c: "bytes that it sends, quoted as in Go"
 //	S: a line that the server sends; * stands for anything
-//	starttls
+//	starttls        or "starttls joe": with the certificate of that name
 //	half            the client sends no more
 //	end             the server ends the connection
-//	nothing         it replies to nothing more, and ends the connection
+//	nothing         it replies to nothing more, and ends the connection, with an alert of TLS or without
 //	M: a line of the one message in the spool
 //	spool: number of messages
 //	held: number of messages that are held
 //	rcpt: a recipient of the message, with its parameters; or "from", and what else its envelope tells
 //	rcpts: all its recipients
+//	release: until when it waits, as HOLDFOR and HOLDUNTIL say
+//	by: when it is late, "2026-11-24T12:01:00Z notify trace", as BY says
+//
+// and those of logins; see dialogue.loginLine.
 type dialogue struct {
 	t      *testing.T
 	conn   net.Conn
@@ -276,6 +283,7 @@ type dialogue struct {
 	policy *testPolicy
 	port   *Port
 	from   string
+	who    string // whose certificate the client has
 	done   chan struct{}
 	text   []string
 }
@@ -343,7 +351,7 @@ func (d *dialogue) line(line string) error {
 		d.raw, d.done, _ = connect(d.t, d.server, d.port, d.from)
 		d.conn = d.raw
 		if d.port.Implicit {
-			if err := d.startTLS(); err != nil {
+			if err := d.startTLS(d.who); err != nil {
 				return err
 			}
 		}
@@ -362,19 +370,11 @@ func (d *dialogue) line(line string) error {
 	case "S:":
 		return d.expect(rest)
 	case "starttls":
-		return d.startTLS()
+		return d.startTLS(rest)
 	case "half":
 		return d.raw.CloseWrite()
-	case "nothing": // but an alert of TLS
-		if got, _ := io.ReadAll(d.in); strings.Contains(string(got), "250") || strings.Contains(string(got), "503") {
-			return errors.New("the server says " + strconv.Quote(string(got)))
-		}
-		return nil
-	case "end":
-		if got, err := io.ReadAll(d.in); len(got) > 0 || err != nil && !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") {
-			return errors.New("the server still says " + strconv.Quote(string(got)))
-		}
-		return nil
+	case "nothing", "end":
+		return d.over(word == "nothing")
 	case "spool:", "held:":
 		d.conn.Close()
 		<-d.done
@@ -387,23 +387,46 @@ func (d *dialogue) line(line string) error {
 		return d.rcpt(rest)
 	case "rcpts:":
 		return d.rcpts(rest)
+	case "release:", "by:":
+		return d.times(word, rest)
 	}
-	return errors.New("no such line")
+	return d.loginLine(word, rest)
 }
 
-func (d *dialogue) set(words []string) error {
+// over expects the end of the connection. What may come before it is an alert of TLS (RFC 8446 section 6), if alert is
+// true, and no reply.
+func (d *dialogue) over(alert bool) error {
+	got, err := io.ReadAll(d.in)
+	if alert && bytes.HasPrefix(got, []byte("\x15\x03")) && len(got) == 7 {
+		got = nil
+	}
+	if len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("the server still says %q, %v", got, err)
+	}
+	return nil
+}
+
+var modeWords = map[string]Mode{"submission": Submission, "lmtp": LMTP, "local": Local}
+
+func (d *dialogue) set(words []string) (err error) {
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
+		ok := true
 		switch key {
 		case "trusted":
 			d.policy.trusted = true
 		case "mode":
-			d.port.Mode = map[string]Mode{"submission": Submission, "lmtp": LMTP, "local": Local}[value]
+			d.port.Mode, ok = modeWords[value]
 		case "tls", "implicit":
-			d.port.TLS = &tls.Config{Certificates: []tls.Certificate{testPair()}}
-			d.port.Implicit = key == "implicit"
+			if d.port.TLS == nil {
+				d.port.TLS = &tls.Config{Certificates: []tls.Certificate{testPair()}}
+			}
+			d.port.Implicit, d.who = key == "implicit", value
 		case "auth":
 			d.port.Auth = testAuth{clear: value == "clear"}
+			ok = value == "clear" || value == ""
+		case "users", "clientca":
+			err = d.realLogins(key == "clientca")
 		case "from":
 			d.from = value + ":4321"
 		case "proxy":
@@ -411,9 +434,12 @@ func (d *dialogue) set(words []string) error {
 		case "xclient":
 			d.server.XClient = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		case "limit":
-			d.server.SizeLimit, _ = strconv.ParseInt(value, 10, 64)
+			d.server.SizeLimit, err = strconv.ParseInt(value, 10, 64)
 		default:
-			return errors.New("no such setting: " + w)
+			ok = false
+		}
+		if !ok || err != nil {
+			return fmt.Errorf("no such setting: %s, %v", w, err)
 		}
 	}
 	return nil
@@ -436,8 +462,13 @@ func glob(s string) string {
 	return strings.NewReplacer("/", "|", "[", `\[`, "?", `\?`, `\`, `\\`).Replace(s)
 }
 
-func (d *dialogue) startTLS() error {
-	c := tls.Client(d.conn, &tls.Config{InsecureSkipVerify: true})
+// startTLS begins TLS, with the certificate of somebody if there is a name.
+func (d *dialogue) startTLS(who string) error {
+	conf := &tls.Config{InsecureSkipVerify: true}
+	if who != "" {
+		conf.Certificates = []tls.Certificate{testClient(who)}
+	}
+	c := tls.Client(d.conn, conf)
 	if err := c.Handshake(); err != nil {
 		return err
 	}
@@ -513,6 +544,24 @@ func (d *dialogue) rcpts(want string) error {
 		all = append(all, r.Address)
 	}
 	if got := strings.Join(all, " "); got != want {
+		return errors.New("got " + got)
+	}
+	return nil
+}
+
+func (d *dialogue) times(word, want string) error {
+	c, err := d.claim()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	e := c.Envelope
+	got := e.Release.UTC().Format(time.RFC3339)
+	if word == "by:" {
+		got = e.By.UTC().Format(time.RFC3339)
+		got += map[bool]string{true: " notify", false: ""}[e.ByNotify] + map[bool]string{true: " trace", false: ""}[e.ByTrace]
+	}
+	if got != want {
 		return errors.New("got " + got)
 	}
 	return nil
