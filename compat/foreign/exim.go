@@ -255,7 +255,6 @@ func (x *exim) certificate() (cert, key string) {
 }
 
 func (x *exim) local() {
-	x.set("aliases", []string{"/etc/aliases"}, Place{File: x.dir})
 	switch how, at := x.get("dc_localdelivery"); how {
 	case "", "mail_spool":
 	case "maildir_home":

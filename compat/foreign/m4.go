@@ -141,6 +141,15 @@ func (p *m4) arguments() (args []string) {
 		case c == '`':
 			arg.WriteString(p.quoted())
 			continue
+		case isLetter(c):
+			n := nameLen(p.s)
+			if word := p.s[:n]; word != "dnl" {
+				arg.WriteString(word)
+				p.s = p.s[n:]
+			} else {
+				p.skipLine()
+			}
+			continue
 		case c == '(':
 			depth++
 		case c == ')':

@@ -14,6 +14,7 @@ func TestM4(t *testing.T) {
 		{"a comma in quotes", "F(`a, b')", "F[a, b]1", ""},
 		{"parentheses nest", "F(a(b, c), d)", "F[a(b, c)|d]1", ""},
 		{"over several lines", "define(`A',\n\t`b\nc')\nF(x)", "define[A|b\nc]1 F[x]4", ""},
+		{"dnl in arguments", "define(`A',dnl c)\n`b')", "define[A|b]1", ""},
 		{"dnl is a comment", "dnl F(a)\nF(b)dnl F(c)\n", "F[b]2", ""},
 		{"a hash is a comment before the macros are there", "# F(a) don't\nF(b)\n", "F[b]2", ""},
 		{"a hash is none behind them", "include(`cf.m4')\n# F(a)\n", "F[a]2", "#2"},
@@ -76,7 +77,7 @@ func TestSendmailMC(t *testing.T) {
 		{"lines of sendmail.cf", "LOCAL_CONFIG\nCwa.example\nDMb.example\nO MaxMessageSize=5\n" + port, []string{"domains=[a.example]", "origin=b.example", "message_size_limit=5"}},
 	} {
 		m := read(t, "/etc/mail/sendmail.mc", tt.text+"\n", "/etc/mail/local-host-names", "# mine\nlocalhost\nc.example # too\n",
-			"/etc/mail/authinfo", `AuthInfo:smtp.example "I:me" "P:pa ss" "M:PLAIN"`+"\n"+`authinfo:other.example "U:o" "P:o"`+"\n",
+			"/etc/mail/authinfo", `AuthInfo:smtp.example "U:root" "I:me" "P:pa ss" "M:PLAIN"`+"\n"+`authinfo:other.example "U:o" "P:o"`+"\n",
 			"/etc/mail/access", "Connect:10 RELAY\nAuthInfo:x.example \"U:you\" \"P=c2VjcmV0\"\n", "/etc/mail/virtusertable", "a@b c\n")
 		t.Run(tt.name, func(t *testing.T) { check(t, m, tt.wants...) })
 	}

@@ -78,9 +78,9 @@ func (s *sendmail) authInfo(l line, h *smarthost) {
 			text = string(decoded)
 		}
 		switch word[0] {
-		case 'U', 'u':
-			h.user = text
 		case 'I', 'i':
+			h.user = text
+		case 'U', 'u': // as whom to act, which is who logs in unless that is said
 			if h.user == "" {
 				h.user = text
 			}
