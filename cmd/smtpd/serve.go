@@ -177,11 +177,14 @@ func (s *service) affordable(sessions int) int {
 	return can
 }
 
-// warn tells of what is allowed and yet not well: that root serves strangers, and keys that root could read and we
-// cannot, since then SIGHUP will not work.
+// warn tells of what is allowed and yet not well: that root serves strangers, files that others may read or write, and
+// keys that root could read and we cannot, since then SIGHUP will not work.
 func (s *service) warn(conf config.Config) {
 	if os.Geteuid() == 0 {
 		s.log.Warning("", "smtpd: this is a user's installation, and it runs as root")
+	}
+	for _, err := range conf.CheckFiles() {
+		s.log.Warning("", "smtpd: "+err.Error())
 	}
 	for _, path := range keyFiles(conf) {
 		if err := readable(path); err != nil {

@@ -105,6 +105,8 @@ func newServer(conf config.Config, pol smtpd.Policy) (*smtpd.Server, error) {
 		Lifetime:   conf.Smtpd.SessionTime,
 		Delay:      conf.Smtpd.GreetingDelay,
 		ETRN:       conf.Smtpd.Etrn != "off",
+		VRFY:       conf.Smtpd.Vrfy != "off",
+		EXPN:       conf.Smtpd.Expn != "off",
 		IsLocal:    conf.IsLocalDomain,
 		User:       userByID,
 	}

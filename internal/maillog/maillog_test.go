@@ -127,7 +127,7 @@ var golden = []struct {
 		"NOQUEUE: warning (cannot open /etc/aliases: permission denied)",
 		`"event":"warning","text":"cannot open /etc/aliases: permission denied"`},
 	{"received", func(l *Logger) {
-		l.Received(id, "a@b", 812, 1, -1, Arrival{"mx.d[192.0.2.7]", "mx.d", "ESMTPSA", "TLSv1.3/TLS_AES_128_GCM_SHA256", "joe", "login"})
+		l.Received(id, "a@b", 812, 1, -1, Arrival{Client: "mx.d[192.0.2.7]", Helo: "mx.d", Proto: "ESMTPSA", TLS: "TLSv1.3/TLS_AES_128_GCM_SHA256", Login: "joe", Reason: "login"})
 	},
 		`4C1RKT2QZ0001: from=<a@b>, size=812, nrcpt=1 (queued), client=mx.d[192.0.2.7], helo=<mx.d>, proto=ESMTPSA, tls=TLSv1.3/TLS_AES_128_GCM_SHA256, login=<joe>, why=login`,
 		`"event":"queued","id":"4C1RKT2QZ0001","from":"a@b","size":812,"nrcpt":1,"client":"mx.d[192.0.2.7]","helo":"mx.d","proto":"ESMTPSA","tls":"TLSv1.3/TLS_AES_128_GCM_SHA256","login":"joe","why":"login"`},
@@ -135,10 +135,20 @@ var golden = []struct {
 		"4C1RKT2QZ0001: from=<>, size=812, nrcpt=1 (queued), uid=1000, proto=ESMTP",
 		`"event":"queued","id":"4C1RKT2QZ0001","from":"","size":812,"nrcpt":1,"uid":1000,"proto":"ESMTP"`},
 	{"discarded", func(l *Logger) {
-		l.Discarded("a@b", 1, Arrival{Client: "unknown[192.0.2.7]", Helo: "x", Reason: "access: From:a@b"})
+		l.Discarded("a@b", 1, Arrival{Client: "unknown[192.0.2.7]", Helo: "x", Reason: "access(From:a@b)"})
 	},
-		"NOQUEUE: client=unknown[192.0.2.7], helo=<x>, from=<a@b>, nrcpt=1, discarded (access: From:a@b)",
-		`"event":"discarded","client":"unknown[192.0.2.7]","helo":"x","from":"a@b","nrcpt":1,"text":"access: From:a@b"`},
+		"NOQUEUE: client=unknown[192.0.2.7], helo=<x>, from=<a@b>, nrcpt=1, discarded (access(From:a@b))",
+		`"event":"discarded","client":"unknown[192.0.2.7]","helo":"x","from":"a@b","nrcpt":1,"text":"access(From:a@b)"`},
+	{"a recipient discarded", func(l *Logger) {
+		l.RcptDiscarded("a@b", "c@d", Arrival{Client: "unknown[192.0.2.7]", Via: "192.0.2.1", Helo: "x", Login: "joe", Reason: "access(To:c@d)"})
+	},
+		"NOQUEUE: client=unknown[192.0.2.7], via=192.0.2.1, helo=<x>, login=<joe>, from=<a@b>, to=<c@d>, discarded (access(To:c@d))",
+		`"event":"discarded","client":"unknown[192.0.2.7]","via":"192.0.2.1","helo":"x","login":"joe","from":"a@b","to":"c@d","text":"access(To:c@d)"`},
+	{"turned", func(l *Logger) {
+		l.Turned("d.example", "250 2.0.0 queue run started", Arrival{Client: "mx.d[192.0.2.7]", Helo: "mx.d"})
+	},
+		"NOQUEUE: client=mx.d[192.0.2.7], helo=<mx.d>, domain=d.example, queue run wanted (250 2.0.0 queue run started)",
+		`"event":"turned","client":"mx.d[192.0.2.7]","helo":"mx.d","domain":"d.example","text":"250 2.0.0 queue run started"`},
 	{"rejected", func(l *Logger) {
 		l.Rejected(Rejection{Command: "RCPT", Client: "unknown[192.0.2.7]", Helo: "x", Login: "joe", Mail: true, From: "a@b", To: "c@d", Reply: "550 5.7.1 relaying denied", Reason: "not ours"})
 	},

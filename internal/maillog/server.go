@@ -9,6 +9,7 @@ import (
 // Arrival is how a message came by SMTP or LMTP. What is "" is left out.
 type Arrival struct {
 	Client string // "name[addr]"
+	Via    string // the address of whoever has told of this client; "" when it came itself
 	Helo   string // what it called itself
 	Proto  string // "ESMTPSA"
 	TLS    string // version and cipher suite
@@ -24,7 +25,7 @@ func (l *Logger) Received(id, from string, size int64, nrcpt, uid int, a Arrival
 	if uid >= 0 {
 		e = e.num("uid", int64(uid))
 	}
-	l.emit(e.word("client", a.Client).named("helo", a.Helo).word("proto", a.Proto).word("tls", a.TLS).named("login", a.Login).word("why", a.Reason))
+	l.emit(e.word("client", a.Client).word("via", a.Via).named("helo", a.Helo).word("proto", a.Proto).word("tls", a.TLS).named("login", a.Login).word("why", a.Reason))
 }
 
 // named adds a name in angle brackets, if there is one.
@@ -37,14 +38,29 @@ func (e event) named(key, v string) event {
 
 // Discarded tells that a message was taken and thrown away, as the policy wants it, and why.
 func (l *Logger) Discarded(from string, nrcpt int, a Arrival) {
-	l.emit(newEvent("discarded", "").word("client", a.Client).named("helo", a.Helo).named("login", a.Login).
-		addr("from", from).num("nrcpt", int64(nrcpt)).verb("discarded").free(a.Reason))
+	l.emit(a.event("discarded").addr("from", from).num("nrcpt", int64(nrcpt)).verb("discarded").free(a.Reason))
+}
+
+// RcptDiscarded tells that one recipient of a message was taken and will not get it, as the policy wants it, and why.
+func (l *Logger) RcptDiscarded(from, to string, a Arrival) {
+	l.emit(a.event("discarded").addr("from", from).addr("to", to).verb("discarded").free(a.Reason))
+}
+
+// Turned tells that a client has started a queue run for a domain by ETRN, and the reply.
+func (l *Logger) Turned(domain, reply string, a Arrival) {
+	l.emit(a.event("turned").word("domain", domain).verb("queue run wanted").free(reply))
+}
+
+// event begins an event that has no queue ID.
+func (a Arrival) event(name string) event {
+	return newEvent(name, "").word("client", a.Client).word("via", a.Via).named("helo", a.Helo).named("login", a.Login)
 }
 
 // Rejection is what the server has refused.
 type Rejection struct {
 	Command string // the verb, CONNECT for a client, DATA for a message
 	Client  string // "name[addr]"
+	Via     string // as in Arrival
 	Helo    string
 	Login   string
 	Mail    bool   // it belongs to a transaction: From is its reverse-path
@@ -56,7 +72,7 @@ type Rejection struct {
 
 // Rejected tells that the server has refused a client, a command or a message.
 func (l *Logger) Rejected(r Rejection) {
-	e := newEvent("rejected", "").word("client", r.Client).named("helo", r.Helo).named("login", r.Login).word("command", r.Command)
+	e := Arrival{Client: r.Client, Via: r.Via, Helo: r.Helo, Login: r.Login}.event("rejected").word("command", r.Command)
 	if r.Mail {
 		e = e.addr("from", r.From)
 	}

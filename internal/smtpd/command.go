@@ -49,9 +49,6 @@ func init() { // a variable would refer to itself, through HELP
 	}
 }
 
-// verbs are what HELP tells of.
-const verbs = "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT HELP VRFY EXPN ETRN STARTTLS AUTH"
-
 // foreign are the first words of other protocols, which a browser may be made to speak to us.
 var foreign = map[string]bool{"GET": true, "POST": true, "PUT": true, "HEAD": true, "OPTIONS": true, "CONNECT": true, "DELETE": true, "PATCH": true, "TRACE": true, "HOST:": true}
 
@@ -147,7 +144,7 @@ func plain(p []byte) bool {
 
 // inStep ends the session of a stranger who has sent more than it may before the reply to this command.
 func (s *Session) inStep() bool {
-	if s.client.Trusted || !s.in.pending() && (s.client.TLS != nil || !peek(s.conn)) {
+	if s.client.Trusted || !s.more() {
 		return true
 	}
 	s.outOfStep()
@@ -173,5 +170,26 @@ func (s *Session) quit(string) {
 }
 
 func (s *Session) help(string) {
-	s.lines(214, codeOK, []string{"postrider, a mail server; its commands are:", verbs, "see RFC 5321, and smtpd(8)"})
+	s.lines(214, codeOK, []string{"postrider, a mail server; its commands are:", strings.Join(s.verbs(), " "), "see RFC 5321, and smtpd(8)"})
+}
+
+// verbs are the commands that the client may use just now, or after some others of them.
+func (s *Session) verbs() []string {
+	list := []string{"HELO", "EHLO"}
+	if s.port.Mode == LMTP {
+		list = []string{"LHLO"}
+	}
+	list = append(list, "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "HELP")
+	for _, v := range []struct {
+		name string
+		is   bool
+	}{
+		{"VRFY", s.VRFY}, {"EXPN", s.EXPN}, {"ETRN", s.ETRN && s.port.Mode == MTA}, {"STARTTLS", s.port.TLS != nil && s.client.TLS == nil},
+		{"AUTH", len(s.mechanisms()) > 0 && s.client.Login == ""}, {"XCLIENT", s.mayXClient()},
+	} {
+		if v.is {
+			list = append(list, v.name)
+		}
+	}
+	return list
 }

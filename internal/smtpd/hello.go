@@ -87,9 +87,15 @@ func (s *Session) extensions() []string {
 	if s.ETRN && s.port.Mode == MTA {
 		list = append(list, "ETRN")
 	}
-	list = append(list, "VRFY", "EXPN", "HELP", "LIMITS RCPTMAX="+itoa(s.Recipients))
+	if s.VRFY {
+		list = append(list, "VRFY")
+	}
+	if s.EXPN {
+		list = append(list, "EXPN")
+	}
+	list = append(list, "HELP", "LIMITS RCPTMAX="+itoa(s.Recipients))
 	if s.mayXClient() {
-		list = append(list, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN")
+		list = append(list, "XCLIENT ADDR PORT PROTO HELO LOGIN")
 	}
 	if s.mayXSubmit() {
 		list = append(list, xsubmitKeyword)
@@ -142,6 +148,7 @@ func (s *Session) etrn(args string) {
 			s.refuse(Verdict{Status: st}, "")
 			return
 		}
+		s.Log.Turned(ascii, st.Diagnostic(), s.arrival(""))
 		s.status(st)
 	}
 }

@@ -91,18 +91,17 @@ func (s *Session) longLimit() time.Time {
 // handover is the one message of an XSUBMIT. It is the spool of package submit, which makes the draft when the envelope
 // is known, and the writer of what the checks see.
 type handover struct {
-	s       *Session
-	text    chunks
-	draft   *queue.Draft
-	checks  []Inspection
-	discard bool
-	hold    string
-	close   bool
-	reason  string // why it is refused, for the log
+	s      *Session
+	text   chunks
+	draft  *queue.Draft
+	checks []Inspection
+	disposal
+	close  bool
+	reason string // why it is refused, for the log
 }
 
 func newHandover(s *Session) *handover {
-	return &handover{s: s, text: chunks{in: &s.in}, discard: s.discard, hold: s.hold}
+	return &handover{s: s, text: chunks{in: &s.in}, disposal: s.disposal}
 }
 
 // take takes the message and replies.
@@ -125,10 +124,11 @@ func (h *handover) take(size int64) {
 	case broken != nil:
 		s.lineError(broken)
 	case err == nil:
+		s.grant = "uid"
 		s.answer(codeOK, 250, submit.Answer(res, nil))
-		s.accepted(&message{s: s, size: res.Size}, res.Entry)
+		s.accepted(res.Size, h.disposal, res.Entry)
 	case err == errDiscarded:
-		s.thrownAway()
+		s.thrownAway(h.why)
 	default:
 		h.refuse(res, status.From(err))
 	}
@@ -197,10 +197,7 @@ func transaction(e queue.Envelope) *Transaction {
 
 // heed notes what was said of the message, and returns why it is refused.
 func (h *handover) heed(v Verdict) error {
-	h.discard = h.discard || v.Discard
-	if h.hold == "" {
-		h.hold = v.Hold
-	}
+	h.disposal.heed(v)
 	if v.Status != nil {
 		h.reason, h.close = v.Reason, v.Close
 		return v.Status

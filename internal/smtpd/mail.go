@@ -41,10 +41,7 @@ func (s *Session) mail(args string) {
 		s.tx = nil
 		return
 	}
-	s.discard = s.discard || v.Discard
-	if s.hold == "" {
-		s.hold = v.Hold
-	}
+	s.heed(v)
 	s.reply(250, codeSender, "Ok")
 }
 
@@ -295,15 +292,14 @@ func (s *Session) addRcpt(a address.Address, r queue.Rcpt) {
 		s.refuse(v, a.String())
 		return
 	}
-	if s.hold == "" {
-		s.hold = v.Hold
-	}
 	if v.Discard {
+		s.Log.RcptDiscarded(s.tx.Envelope.Sender, a.String(), s.arrival(v.Reason))
 		s.reply(250, codeRcpt, "Ok")
 		s.grant = v.Reason
 		s.discarded++
 		return
 	}
+	s.heed(v)
 	s.grant = v.Reason
 	if a.Domain() == "" { // <postmaster>, the only one that strangers may leave bare
 		a = a.WithDomain(s.Hostname)

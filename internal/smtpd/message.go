@@ -19,19 +19,18 @@ const maxHeader = 1 << 20
 // message is the text of one message on its way into the spool. What goes wrong first is kept in failed; what comes
 // after it is thrown away, so that the session can go on behind the end of the text.
 type message struct {
-	s       *Session
-	text    dots
-	to      intake // nil: the message is discarded
-	size    int64
-	header  headerScan
-	checks  []Inspection
-	failed  *status.Status
-	reason  string // of failed, for the log
-	wasted  int64  // bytes thrown away after it
-	discard bool
-	hold    string
-	close   bool // a check wants the session to end
-	last    byte
+	s      *Session
+	text   dots
+	to     intake // nil: the message is discarded
+	size   int64
+	header headerScan
+	checks []Inspection
+	failed *status.Status
+	reason string // of failed, for the log
+	disposal
+	wasted int64 // bytes thrown away after it
+	close  bool  // a check wants the session to end
+	last   byte
 }
 
 // intake is where a message is stored.
@@ -44,9 +43,9 @@ type intake interface {
 
 // begin opens the message of the transaction.
 func (s *Session) begin(chunks bool) *message {
-	m := &message{s: s, text: dots{ends: s.lineEnds(), plain: chunks}, discard: s.discard || len(s.tx.Rcpts) == 0, hold: s.hold, last: '\n'}
+	m := &message{s: s, text: dots{ends: s.lineEnds(), plain: chunks}, disposal: s.disposal, last: '\n'}
 	s.chunks = m
-	if m.discard {
+	if m.discard = m.discard || len(s.tx.Rcpts) == 0; m.discard {
 		return m
 	}
 	if err := s.Spool.Room(s.tx.Declared); err != nil {
@@ -186,10 +185,7 @@ func (m *message) judge() {
 	for i, c := range checks {
 		m.checks = checks[i+1:]
 		v := c.End()
-		m.discard = m.discard || v.Discard
-		if m.hold == "" {
-			m.hold = v.Hold
-		}
+		m.heed(v)
 		m.close = m.close || v.Close
 		if v.Status != nil {
 			m.fail(v.Status, v.Reason)

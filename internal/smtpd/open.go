@@ -135,11 +135,8 @@ func (s *Session) silent() bool {
 
 // early tells whether the client sends something before it is greeted.
 func (s *Session) early() bool {
-	if s.in.pending() {
-		return true
-	}
-	if s.Delay <= 0 {
-		return s.client.TLS == nil && peek(s.conn)
+	if s.Delay <= 0 || s.in.pending() {
+		return s.more()
 	}
 	s.conn.SetReadDeadline(time.Now().Add(s.Delay))
 	stop := context.AfterFunc(s.going, func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })
@@ -152,14 +149,34 @@ func (s *Session) early() bool {
 	return n > 0
 }
 
-// peek tells whether there is something to read just now.
-func peek(conn net.Conn) (some bool) {
+// more tells whether the client has sent more than we have read.
+func (s *Session) more() bool {
+	if s.in.pending() {
+		return true
+	}
+	t, ok := s.conn.(*tls.Conn)
+	if !ok {
+		_, some := peek(s.conn)
+		return some
+	}
+	if s.in.poll() {
+		return true
+	}
+	kind, some := peek(t.NetConn())
+	return some && kind == recordOfData
+}
+
+// recordOfData is the type of TLS records that hold data (RFC 8446 section 5.1).
+const recordOfData = 23
+
+// peek looks at the first byte that is to be read just now, if there is one.
+func peek(conn net.Conn) (first byte, some bool) {
 	control(conn, func(fd int) {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(fd, b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		some = err == nil && n > 0
+		first, some = b[0], err == nil && n > 0
 	})
-	return some
+	return first, some
 }
 
 func (s *Session) greet() bool {

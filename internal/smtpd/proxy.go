@@ -169,7 +169,7 @@ func (c *Client) set(word string, login *string) bool {
 		value = ""
 	}
 	switch strings.ToUpper(name) {
-	case "NAME", "DESTADDR", "DESTPORT": // a name is what DNS says, not a client; the others are about us
+	case "NAME", "DESTADDR", "DESTPORT": // not offered, and yet sent: a name is what DNS says, not a client; the others are about us
 	case "ADDR":
 		a, err := netip.ParseAddr(strings.TrimPrefix(strings.ToUpper(value), "IPV6:"))
 		if c.Addr = a.Unmap(); err != nil || a.Zone() != "" {

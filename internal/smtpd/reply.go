@@ -108,7 +108,7 @@ func (s *Session) logRefusal(st *status.Status, to, reason string) {
 		reason = st.Unwrap().Error()
 	}
 	s.count.Refused++
-	s.Log.Rejected(maillog.Rejection{Command: s.verb, Client: s.logName(), Helo: s.heloName(), Login: s.client.Login, Mail: s.tx != nil,
+	s.Log.Rejected(maillog.Rejection{Command: s.verb, Client: s.logName(), Via: s.client.Via, Helo: s.heloName(), Login: s.client.Login, Mail: s.tx != nil,
 		From: from, To: to, Reply: st.Diagnostic(), Reason: reason})
 }
 

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -54,8 +53,7 @@ type Session struct {
 	chunks    *message            // the message of which chunks have come, or the text
 	rcpts     int                 // RCPT commands of the transaction, refused ones too
 	discarded int                 // recipients for whom the message is to be thrown away
-	discard   bool                // the message is to be thrown away
-	hold      string              // or to be held
+	disposal                      // of the message
 	atConnect Verdict             // what was said of the client: for all its messages
 	atHelo    Verdict             // and of what it called itself
 	seen      map[string]struct{} // keys of the recipients of the transaction
@@ -243,8 +241,9 @@ func (s *Session) reset() {
 		s.chunks = nil
 	}
 	s.tx, s.rcpts, s.discarded, s.grant = nil, 0, 0, ""
-	s.discard = s.atConnect.Discard || s.atHelo.Discard
-	s.hold = cmp.Or(s.atConnect.Hold, s.atHelo.Hold)
+	s.disposal = disposal{}
+	s.heed(s.atConnect)
+	s.heed(s.atHelo)
 	s.textFrom = time.Time{}
 	clear(s.seen)
 }

@@ -68,9 +68,9 @@ func (p *testPolicy) Mail(_ context.Context, c *Client, t *Transaction) Verdict 
 	case c.Mode == Submission && c.Login == "":
 		return Verdict{Status: status.New("test", 530, status.Code{5, 7, 0}, "log in first", nil)}
 	case t.Sender.Local() == "discard":
-		return Verdict{Discard: true}
+		return Verdict{Discard: true, Reason: "rule 1"}
 	case t.Sender.Local() == "hold":
-		return Verdict{Hold: "looks odd"}
+		return Verdict{Hold: "looks odd", Reason: "rule 2"}
 	}
 	return Verdict{}
 }
@@ -78,7 +78,7 @@ func (p *testPolicy) Mail(_ context.Context, c *Client, t *Transaction) Verdict 
 func (p *testPolicy) Rcpt(_ context.Context, c *Client, t *Transaction, a address.Address) Verdict {
 	switch {
 	case a.Local() == "discard":
-		return Verdict{Discard: true}
+		return Verdict{Discard: true, Reason: "rule 3"}
 	case a.Local() == "busy":
 		return Verdict{Status: status.New("test", 450, status.Code{4, 2, 0}, "busy", nil)}
 	case a.Domain() == "" && strings.EqualFold(a.Local(), "postmaster"):
@@ -194,7 +194,7 @@ func testServer(t testing.TB, p *testPolicy) (*Server, *queue.Spool) {
 	}
 	return &Server{
 		Hostname: "mail.here.example", Origin: "here.example", Spool: spool, Policy: p, Stats: new(Stats),
-		SizeLimit: 1000, HopLimit: 3, Recipients: 4, Timeout: 20 * time.Second, ETRN: true,
+		SizeLimit: 1000, HopLimit: 3, Recipients: 4, Timeout: 20 * time.Second, ETRN: true, VRFY: true, EXPN: true,
 		IsLocal: func(d string) bool { return d == "here.example" },
 		Now:     func() time.Time { return noon },
 		Sleep:   func(context.Context, time.Duration) {},

@@ -95,6 +95,7 @@ type Server struct {
 	XClient    []netip.Prefix // who may use XCLIENT
 	Proxies    []netip.Prefix // whose connections begin with a PROXY header
 	ETRN       bool           // offered on ports for other hosts
+	VRFY, EXPN bool           // offered; the Policy answers them in any case
 
 	IsLocal func(domain string) bool  // whose localparts differ not by case
 	User    func(uid int) submit.User // a user of this machine; nil: only the number is known
@@ -154,6 +155,24 @@ type Verdict struct {
 	Discard bool
 	Hold    string // the message is to be held in the queue, and why
 	Reason  string // why it was decided so, for the log
+}
+
+// disposal is that a message is to be thrown away or held.
+type disposal struct {
+	discard bool
+	hold    string // why, for whoever looks at the queue; "": it is not held
+	why     string // Verdict.Reason of either
+}
+
+// heed takes a verdict in. Of several that want the same the first counts; to throw away outdoes to hold.
+func (d *disposal) heed(v Verdict) {
+	switch {
+	case d.discard:
+	case v.Discard:
+		d.discard, d.why = true, v.Reason
+	case v.Hold != "" && d.hold == "":
+		d.hold, d.why = v.Hold, v.Reason
+	}
 }
 
 // Policy decides. Its methods may be called by several sessions at once; those of one session come one after another.

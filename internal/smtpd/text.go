@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -51,10 +52,7 @@ func (s *Session) ready() bool {
 		s.refuse(v, "")
 		return false
 	}
-	s.discard = s.discard || v.Discard
-	if s.hold == "" {
-		s.hold = v.Hold
-	}
+	s.heed(v)
 	s.tx.Envelope.Arrival = s.now()
 	s.tx.Envelope.Proto = s.protocol()
 	return true
@@ -92,16 +90,16 @@ func (s *Session) deliver(m *message) {
 		s.refuseText(m, st)
 		s.textReply(st)
 	case m.discard:
-		s.thrownAway()
+		s.thrownAway(m.why)
 	default:
-		s.accepted(m, entry)
+		s.accepted(m.size, m.disposal, entry)
 	}
 	s.reset()
 	s.resent(st)
 }
 
-func (s *Session) thrownAway() {
-	s.Log.Discarded(s.tx.Envelope.Sender, len(s.tx.Rcpts)+s.discarded, s.arrival())
+func (s *Session) thrownAway(why string) {
+	s.Log.Discarded(s.tx.Envelope.Sender, len(s.tx.Rcpts)+s.discarded, s.arrival(cmp.Or(why, s.grant)))
 	if s.Stats != nil {
 		s.Stats.Discarded.Add(1)
 	}
@@ -125,27 +123,34 @@ func (s *Session) resent(st *status.Status) {
 	}
 }
 
-func (s *Session) accepted(m *message, entry queue.Entry) {
+func (s *Session) accepted(size int64, d disposal, entry queue.Entry) {
 	e := &s.tx.Envelope
 	id := string(entry.ID)
 	s.count.Messages++
 	s.count.Recipients += len(e.Rcpts)
 	if s.Stats != nil {
 		s.Stats.Messages.Add(1)
-		s.Stats.Bytes.Add(m.size)
+		s.Stats.Bytes.Add(size)
 		s.Stats.Recipients.Add(int64(len(e.Rcpts)))
 	}
 	s.errors, s.idle = 0, 0
-	s.Log.Received(id, e.Sender, m.size, len(e.Rcpts), e.UID, s.arrival())
+	s.Log.Received(id, e.Sender, size, len(e.Rcpts), e.UID, s.arrival(s.grant))
+	if d.hold != "" {
+		s.Log.Held(id, d.hold, d.why)
+	}
 	s.textReply(status.New("smtpd.text", 250, codeOK, "Ok: queued as "+id, nil))
 	if s.Committed != nil {
 		s.Committed(entry)
 	}
 }
 
-// arrival is how the message of the transaction came.
-func (s *Session) arrival() maillog.Arrival {
-	return maillog.Arrival{Client: s.logName(), Helo: s.heloName(), Proto: s.tx.Envelope.Proto, TLS: s.tlsName(), Login: s.client.Login, Reason: s.grant}
+// arrival is how something came, for the log.
+func (s *Session) arrival(reason string) maillog.Arrival {
+	a := maillog.Arrival{Client: s.logName(), Via: s.client.Via, Helo: s.heloName(), TLS: s.tlsName(), Login: s.client.Login, Reason: reason}
+	if s.tx != nil {
+		a.Proto = s.tx.Envelope.Proto
+	}
+	return a
 }
 
 // textReply replies to the end of a text: once, or in LMTP for each recipient (RFC 2033 section 4.2).

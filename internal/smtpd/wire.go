@@ -111,6 +111,18 @@ func (in *reader) fill() error {
 	return err
 }
 
+// poll reads what has come already, as far as it is not in the kernel: TLS may have more than one record. It is called
+// when nothing is pending, and tells whether something is now.
+func (in *reader) poll() bool {
+	in.mu.Lock()
+	in.conn.SetReadDeadline(longAgo)
+	in.mu.Unlock()
+	n, _ := in.conn.Read(in.buf)
+	in.r, in.w = 0, n
+	in.saw += int64(n)
+	return n > 0
+}
+
 // arm sets the deadline of the next read.
 func (in *reader) arm() error {
 	in.mu.Lock()
