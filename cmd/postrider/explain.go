@@ -140,6 +140,9 @@ func (a *app) explainWay(conf config.Config, router *route.Router, d route.Decis
 		}
 		fmt.Fprintf(a.out, "  mailbox of %s: %s\n", d.User.Name, conf.Local.Mailbox)
 		return nil
+	case route.Expand:
+		fmt.Fprintf(a.out, "  an alias of %d: postrider explain %s\n", len(d.Members), d.Address)
+		return nil
 	case route.Relay:
 		return a.explainHosts(router, d.Next)
 	}

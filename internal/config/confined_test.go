@@ -24,6 +24,9 @@ func TestConfined(t *testing.T) {
 		{"a password elsewhere is not read", `smarthost = { url = "submission://u@mx.example.org", password_file = "/etc/shadow" }`, "password_file"},
 		{"a log is not written", `log = "/var/www/x.php"`, "log"},
 		{"a JSON log is not written", `log = "json:/var/www/x.php"`, "log"},
+		{"a table beside it is free", `tables = { virtusertable = "` + dir + `/virtusertable" }`, ""},
+		{"a table elsewhere is not read", `tables = { mailertable = "/etc/shadow" }`, "tables.mailertable"},
+		{"the system's tables are not those of such an installation", `tables = { mailertable = "/etc/mail/mailertable" }`, ""},
 		{"an mbox is not written", `local = { mailbox = "mbox:/var/www/{user}.php" }`, "mailbox"},
 	} {
 		path := filepath.Join(dir, "postrider.toml")
