@@ -100,21 +100,31 @@ func join(e entryLines, from int) value {
 	}
 	var b strings.Builder
 	b.Grow(len(e.text) - from)
-	for n := e.line; ; n++ {
+	e.valueLines(from, func(_ int, line string, n int) {
+		if n > e.line {
+			v.breaks, v.lines = append(v.breaks, b.Len()), append(v.lines, n)
+		}
+		if cut, ok := strings.CutSuffix(line, `\`); ok {
+			line, v.slash = cut, n
+		}
+		b.WriteString(line)
+	})
+	v.text = b.String()
+	return v
+}
+
+// valueLines calls fn with each line that belongs to the value, from offset from on: where it begins in the text, the line
+// without its end, and its number.
+func (e entryLines) valueLines(from int, fn func(at int, line string, n int)) {
+	for at, n := from, e.line; ; n++ {
+		line, next := cutLine(e.text, at)
 		if n == e.line || !ignored(line) {
-			if n > e.line {
-				v.breaks, v.lines = append(v.breaks, b.Len()), append(v.lines, n)
-			}
-			if cut, ok := strings.CutSuffix(line, `\`); ok {
-				line, v.slash = cut, n
-			}
-			b.WriteString(line)
+			fn(at, line, n)
 		}
-		if pos >= len(e.text) {
-			v.text = b.String()
-			return v
+		if next >= len(e.text) {
+			return
 		}
-		line, pos = cutLine(e.text, pos)
+		at = next
 	}
 }
 
