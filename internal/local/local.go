@@ -36,6 +36,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"postrider/internal/fsys"
@@ -78,29 +79,54 @@ func Deliver(ctx context.Context, spec string, u User, d Delivery) *status.Statu
 
 // Mailbox puts d into u's mailbox. u must be the user that the process runs as. The outcome is never nil.
 func (a Agent) Mailbox(ctx context.Context, spec string, u User, d Delivery) *status.Status {
+	return a.Mailboxes(ctx, spec, u, []Delivery{d})[0]
+}
+
+// Mailboxes is Mailbox for several messages. An mbox is locked and made durable once for all of them, and a Maildir gets
+// them side by side, so that one write to the disk serves many. Each has an outcome of its own.
+func (a Agent) Mailboxes(ctx context.Context, spec string, u User, list []Delivery) []*status.Status {
+	outcomes := make([]*status.Status, len(list))
 	where, err := parseSpec(spec)
 	if err == nil {
 		where.path, err = where.expand(u)
 	}
+	refused := foreign(u)
 	if err != nil {
-		return misconfigured("mailbox is not configured correctly", err)
+		refused = misconfigured("mailbox is not configured correctly", err)
 	}
-	if s := foreign(u); s != nil {
-		return s
+	var messages []mailbox.Message
+	var of []int // whose they are
+	for i, d := range list {
+		m, err := prepare(d)
+		switch {
+		case refused != nil:
+			outcomes[i] = refused
+		case err != nil:
+			outcomes[i] = outcome(err)
+		default:
+			messages, of = append(messages, m), append(of, i)
+		}
 	}
-	m, err := prepare(d)
-	if err != nil {
-		return outcome(err)
+	if len(of) == 0 {
+		return outcomes
 	}
 	switch where.scheme {
 	case "command":
-		return a.mailboxCommand(ctx, where, u, d, m)
+		for k, i := range of {
+			outcomes[i] = a.mailboxCommand(ctx, where, u, list[i], messages[k])
+		}
 	case "maildir":
-		err = a.intoMaildir(where.path, d, m)
+		var wg sync.WaitGroup
+		for k, i := range of {
+			wg.Go(func() { outcomes[i] = delivered(where.scheme, a.intoMaildir(where.path, list[i], messages[k])) })
+		}
+		wg.Wait()
 	default:
-		err = mailbox.Mbox{Path: where.path, UID: u.UID, FS: a.FS}.Append(ctx, m)
+		for k, err := range (mailbox.Mbox{Path: where.path, UID: u.UID, FS: a.FS}).AppendAll(ctx, messages) {
+			outcomes[of[k]] = delivered(where.scheme, err)
+		}
 	}
-	return delivered(where.scheme, err)
+	return outcomes
 }
 
 // foreign refuses what is not for the user that the process runs as; nil when it is.

@@ -195,3 +195,31 @@ func TestPowerCutsLeaveOnlyWholeMessagesInNew(t *testing.T) {
 		}
 	})
 }
+
+// Of several messages each that has no error is there, whole and in order, and nothing else is.
+func TestEveryFaultInSeveralMessages(t *testing.T) {
+	const old = "From x Tue Nov 24 09:00:00 2026\n\nold\n\n"
+	for _, fault := range faults {
+		for n := 1; ; n++ {
+			path := filepath.Join(t.TempDir(), "mbox")
+			write(t, path, old)
+			faulty := fsys.NewFaulty(fsys.OS{})
+			faulty.FailAt(n, 1, fault, nil)
+			b := impatient(path)
+			b.FS = faulty
+			want, list := old, []Message{message("A: 1\r\n\r\n"), message(body), message("A: 3\r\n\r\n")}
+			texts := []string{"A: 1\n\n\n", strings.ReplaceAll(body, "\r\n", "\n") + "\n", "A: 3\n\n\n"}
+			for i, err := range b.AppendAll(t.Context(), list) {
+				if err == nil {
+					want += fromLine(list[i].Sender, list[i].Date) + strings.ReplaceAll(texts[i], "\nFrom ", "\n>From ")
+				}
+			}
+			if got := read(t, path); got != want {
+				t.Fatalf("operation %d (%v) failed with %v: %d bytes, want %d: %.300q", n, faulty.Ops()[n-1], fault, len(got), len(want), got)
+			}
+			if !faulty.Struck() {
+				break
+			}
+		}
+	}
+}

@@ -30,17 +30,34 @@ type Mbox struct {
 // The error is ErrBusy when the mailbox stayed locked, ErrUnsafe when it is not a regular file with one name
 // and the right owner, and else what the system or m.Content said.
 func (b Mbox) Append(ctx context.Context, m Message) error {
+	return b.AppendAll(ctx, []Message{m})[0]
+}
+
+// AppendAll is Append for several messages, for which it locks and syncs the mailbox once. Each has an error of its own.
+func (b Mbox) AppendAll(ctx context.Context, list []Message) []error {
+	errs := make([]error, len(list))
 	leave, err := enter(ctx, b.Path)
 	if err != nil {
-		return err
+		return all(errs, err)
 	}
 	defer leave()
 	h, err := b.withDefaults().open(ctx)
 	if err != nil {
-		return err
+		return all(errs, err)
 	}
 	defer h.release()
-	return h.append(m)
+	h.append(list, errs)
+	return errs
+}
+
+// all gives err to those that have no error yet.
+func all(errs []error, err error) []error {
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+	}
+	return errs
 }
 
 func (b Mbox) withDefaults() Mbox {
@@ -112,7 +129,7 @@ type held struct {
 	file fsys.File
 	flk  fsys.Lock
 	dot  *dotlock
-	size int64 // when the locks were taken
+	size int64 // of what is whole
 }
 
 func (h *held) lock(b Mbox) (err error) {
@@ -160,23 +177,43 @@ func (h *held) verify(uid int) error {
 	return nil
 }
 
-// append writes the message and makes it durable, or cuts the file back to what it was.
-func (h *held) append(m Message) error {
-	err := h.write(m)
-	if err == nil {
-		err = h.sync()
+// append writes the messages and makes them durable. One that cannot be written is cut off again; when they cannot be made
+// durable the file is cut back to what it was.
+func (h *held) append(list []Message, errs []error) {
+	before, wrote := h.size, false
+	for i, m := range list {
+		err := h.write(m)
+		if err == nil {
+			wrote = true
+			continue
+		}
+		var stuck bool
+		if errs[i], stuck = h.cut(h.size, err); stuck {
+			for j := i + 1; j < len(errs); j++ {
+				errs[j] = errs[i]
+			}
+			break
+		}
 	}
-	if err == nil {
-		return nil
+	if !wrote {
+		return
 	}
-	undo := h.file.Truncate(h.size)
+	if err := h.sync(before == 0); err != nil {
+		err, _ = h.cut(before, err)
+		all(errs, err)
+	}
+}
+
+// cut takes away what is beyond size. It returns the error that made it necessary, with what went wrong meanwhile.
+func (h *held) cut(size int64, why error) (err error, stuck bool) {
+	undo := h.file.Truncate(size)
 	if undo == nil {
 		undo = h.file.Sync()
 	}
 	if undo != nil {
-		return fmt.Errorf("%w; and %s could not be cut back to %d bytes: %w", err, h.path, h.size, undo)
+		return fmt.Errorf("%w; and %s could not be cut back to %d bytes: %w", why, h.path, size, undo), true
 	}
-	return err
+	return why, false
 }
 
 func (h *held) write(m Message) error {
@@ -191,7 +228,11 @@ func (h *held) write(m Message) error {
 	}
 	t.endLine()
 	t.raw("\n")
-	return t.flush()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	h.size += t.n
+	return nil
 }
 
 // gap is what must come before a From_ line. Usually nothing: but where a crash, or another program, left the
@@ -211,12 +252,9 @@ func (h *held) gap() (string, error) {
 }
 
 // sync makes the bytes durable, and the name too where it may be new.
-func (h *held) sync() error {
-	if err := h.file.Sync(); err != nil {
+func (h *held) sync(fresh bool) error {
+	if err := h.file.Sync(); err != nil || !fresh {
 		return err
-	}
-	if h.size > 0 {
-		return nil
 	}
 	return syncDir(h.fs, filepath.Dir(h.path))
 }

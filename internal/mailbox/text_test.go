@@ -93,3 +93,11 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestWritePlain(t *testing.T) {
+	var b strings.Builder
+	m := Message{Sender: "a@b", Date: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Content: strings.NewReader("A: 1\r\n\r\nFrom x\r\nend")}
+	if err := WritePlain(&b, m); err != nil || b.String() != "From a@b Tue Nov 24 09:00:00 2026\nA: 1\n\nFrom x\nend\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}

@@ -27,6 +27,9 @@ type Account struct {
 
 func (a Account) identity() identity { return identity{a.UID, a.GID, a.Groups} }
 
+// key is equal for the same mailbox of the same user.
+func (a Account) key() string { return a.Name + "\x00" + a.Home + "\x00" + a.identity().key() }
+
 // Accounts is the user database. An error means that nobody knows.
 type Accounts interface {
 	// ByName finds a user by the exact name.

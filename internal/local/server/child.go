@@ -37,7 +37,7 @@ func Child() int {
 		for {
 			var a asking
 			var err error
-			if a.file, err = receive(conn, &a.request, maxRequest); err != nil {
+			if a.files, err = receive(conn, &a.request, maxRequest); err != nil {
 				return
 			}
 			asked <- a
@@ -45,7 +45,7 @@ func Child() int {
 	}()
 	for a := range asked {
 		answer := a.answer(ctx)
-		if send(conn, &answer, nil) != nil {
+		if send(conn, &answer) != nil {
 			break
 		}
 	}
@@ -66,37 +66,42 @@ func socketOf(fd int) (*net.UnixConn, error) {
 	return conn, nil
 }
 
-// asking is a request with its message.
+// asking is a request with its messages.
 type asking struct {
 	request
-	file *os.File
+	files []*os.File
 }
 
-func (a asking) answer(ctx context.Context) response {
+func (a asking) answer(ctx context.Context) (r response) {
+	defer closeAll(a.files)
 	agent := local.Agent{CommandTimeLimit: a.limit, CommandDirectory: a.directory, Shells: a.shells}
-	if a.file != nil {
-		defer a.file.Close()
-		a.delivery.Body = io.NewSectionReader(a.file, 0, a.size)
-	}
-	var s *status.Status
-	var r response
-	switch {
+	var outcomes []*status.Status
+	switch deliveries := a.deliveries(); {
 	case a.act == actForward:
 		forward, err := agent.ReadForward(a.user, a.extension)
-		r.forward, s = forward, status.From(err)
-	case a.file == nil:
-		s = status.New(op, 451, status.Code{4, 3, 0}, "the message was lost on the way", nil)
+		r.forward, outcomes = forward, []*status.Status{status.New(op, 250, status.Code{2, 0, 0}, "", nil)}
+		if err != nil {
+			outcomes[0] = status.From(err)
+		}
+	case len(deliveries) == 0 || len(a.files) != len(a.items):
+		outcomes = []*status.Status{status.New(op, 451, status.Code{4, 3, 0}, "the message was lost on the way", nil)}
 	case a.act == actMailbox:
-		s = agent.Mailbox(ctx, a.spec, a.user, a.delivery)
+		outcomes = agent.Mailboxes(ctx, a.spec, a.user, deliveries)
 	default:
-		s = agent.Member(ctx, a.member, a.origin, a.user, a.delivery)
+		outcomes = []*status.Status{agent.Member(ctx, a.member, a.origin, a.user, deliveries[0])}
 	}
-	if s == nil {
-		s = status.New(op, 250, status.Code{2, 0, 0}, "", nil)
-	}
-	r.reply, r.code, r.text = s.Reply(), s.Code(), s.Text()
-	if err := s.Unwrap(); err != nil {
-		r.cause = err.Error()
+	for _, s := range outcomes {
+		r.outcomes = append(r.outcomes, resultOf(s))
 	}
 	return r
+}
+
+// deliveries are the items with their messages.
+func (a asking) deliveries() (list []local.Delivery) {
+	for i := range min(len(a.items), len(a.files)) {
+		d := a.items[i].delivery
+		d.Body = io.NewSectionReader(a.files[i], 0, a.items[i].size)
+		list = append(list, d)
+	}
+	return list
 }

@@ -118,7 +118,7 @@ func (s *Server) forward(id string, account Account, extension string) ([]string
 	for _, note := range answer.forward.Notes {
 		s.Log.ForwardIgnored(id, account.Name, note)
 	}
-	if st := answer.status(); st.Class() != status.Success {
+	if st := answer.status(0); st.Class() != status.Success {
 		s.Log.ForwardIgnored(id, account.Name, st.Error())
 		return nil, st
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"postrider/internal/local"
@@ -15,13 +16,13 @@ import (
 func (s *Server) canBecome(uid int) bool { return os.Geteuid() == 0 || uid == os.Geteuid() }
 
 // ask has a child of a user do something. The error is a temporary *status.Status.
-func (s *Server) ask(ctx context.Context, id identity, r *request, message *os.File, limit time.Duration) (*response, error) {
+func (s *Server) ask(ctx context.Context, id identity, r *request, messages []*os.File, limit time.Duration) (*response, error) {
 	for {
 		w, fresh, err := s.pool.get(id)
 		if err != nil {
 			return nil, status.New(op, 451, status.Code{4, 3, 0}, "no delivery process could be started", err)
 		}
-		answer, err := w.call(ctx, r, message, limit)
+		answer, err := w.call(ctx, r, messages, limit)
 		if err == nil {
 			s.pool.put(w)
 			return answer, nil
@@ -48,37 +49,25 @@ func (x *session) deliver() {
 		return
 	}
 	defer message.Close()
-	size := x.store.size
-	outcomes := make([]chan *status.Status, len(x.rcpts))
-	users := map[int][]int{}
-	var order []int
-	for i, r := range x.rcpts {
-		outcomes[i] = make(chan *status.Status, 1)
+	var list []*pending
+	users := map[int][]*pending{}
+	for _, r := range x.rcpts {
 		r.delivery.ID, r.delivery.Sender, r.delivery.Arrival = x.mail.id, x.mail.from, x.mail.arrival
-		if users[r.account.UID] == nil {
-			order = append(order, r.account.UID)
-		}
-		users[r.account.UID] = append(users[r.account.UID], i)
+		p := &pending{recipient: r, message: message, size: x.store.size, outcome: make(chan *status.Status, 1)}
+		list = append(list, p)
+		users[r.account.UID] = append(users[r.account.UID], p)
 	}
-	rcpts := x.rcpts
-	done := make(chan struct{}, len(order))
-	for _, uid := range order {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			x.s.toUser(uid, users[uid], rcpts, message, size, outcomes)
-		}()
+	for uid, mine := range users {
+		go x.s.toUser(uid, mine)
 	}
-	for _, c := range outcomes {
+	for _, p := range list { // nobody needs the message after its last outcome
 		select {
-		case st := <-c:
+		case st := <-p.outcome:
 			x.outcome(st)
 		default:
 			x.flush()
-			x.outcome(<-c)
+			x.outcome(<-p.outcome)
 		}
-	}
-	for range order {
-		<-done // the message is theirs until then
 	}
 }
 
@@ -101,58 +90,68 @@ func (x *session) failed(err error) {
 	}
 }
 
-// toUser delivers to the recipients that are one user's, one after the other.
-func (s *Server) toUser(uid int, list []int, rcpts []*recipient, message *os.File, size int64, outcomes []chan *status.Status) {
-	fail := func(st *status.Status) {
-		for _, i := range list {
-			outcomes[i] <- st
-		}
-	}
+// toUser delivers what is one user's, one after the other.
+func (s *Server) toUser(uid int, mine []*pending) {
 	wait, cancel := context.WithTimeout(s.ctx, turnTime)
 	defer cancel()
-	done, err := s.turns.take(wait, uid)
+	leave, err := s.lanes.enter(wait, uid, mine)
+	defer leave()
 	if err != nil {
-		fail(status.New(op, 450, status.Code{4, 2, 0}, "other deliveries to this user take long", err))
+		s.withdraw(uid, mine, "other deliveries to this user take long", err)
 		return
 	}
-	defer done()
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-wait.Done():
-		fail(status.New(op, 450, status.Code{4, 3, 2}, "too many deliveries at once", wait.Err()))
+		s.withdraw(uid, mine, "too many deliveries at once", wait.Err())
 		return
 	}
-	for _, i := range list {
-		outcomes[i] <- s.one(rcpts[i], message, size)
+	most := maxBatch
+	if strings.HasPrefix(s.Config.Local.Mailbox, "command:") {
+		most = 1 // each may take its time
+	}
+	for batch := s.lanes.next(uid, mine, most); batch != nil; batch = s.lanes.next(uid, mine, most) {
+		s.work(batch)
 	}
 }
 
-// one is one delivery.
-func (s *Server) one(r *recipient, message *os.File, size int64) *status.Status {
-	began := time.Now()
-	q := s.request(r.act, r.account.User)
-	q.delivery, q.size = r.delivery, size
-	who, limit, agent := r.account.identity(), mailboxTime, "mailbox"
-	if r.act == actMember {
-		q.member, q.origin = r.member, r.origin
-		limit, agent = q.limit+beyondCommand, r.member
+// withdraw answers for those of mine that nobody does yet.
+func (s *Server) withdraw(uid int, mine []*pending, why string, err error) {
+	for _, p := range s.lanes.withdraw(uid, mine) {
+		p.outcome <- status.New(op, 450, status.Code{4, 2, 0}, why, err)
+	}
+}
+
+// work does one delivery, or several to one mailbox.
+func (s *Server) work(batch []*pending) {
+	began, first := time.Now(), batch[0]
+	q := s.request(first.act, first.account.User)
+	who, limit, into := first.account.identity(), q.limit+beyondCommand, "mailbox"
+	if first.act == actMember {
+		q.member, q.origin, into = first.member, first.origin, first.member
 	} else {
 		q.spec = s.Config.Local.Mailbox
-		who = s.forMailbox(r.account)
-		limit = max(limit, q.limit+beyondCommand)
+		who, limit = s.forMailbox(first.account), max(limit, mailboxTime)
 	}
-	var st *status.Status
-	answer, err := s.ask(s.ctx, who, q, message, limit)
-	if err != nil {
-		st = status.From(err)
-	} else {
-		st = answer.status()
+	var files []*os.File
+	for _, p := range batch {
+		q.items = append(q.items, item{p.delivery, p.size})
+		files = append(files, p.message)
 	}
-	s.Log.Local(r.delivery.ID, maillog.LocalDelivery{
-		To: r.delivery.Rcpt, User: r.account.Name, UID: r.account.UID, Into: agent, Took: time.Since(began), Code: st.Code(), Text: st.Error(),
-	})
-	return st
+	answer, err := s.ask(s.ctx, who, q, files, limit)
+	for i, p := range batch {
+		var st *status.Status
+		if err != nil {
+			st = status.From(err)
+		} else {
+			st = answer.status(i)
+		}
+		s.Log.Local(p.delivery.ID, maillog.LocalDelivery{
+			To: p.delivery.Rcpt, User: p.account.Name, UID: p.account.UID, Into: into, Took: time.Since(began), Code: st.Code(), Text: st.Error(),
+		})
+		p.outcome <- st
+	}
 }
 
 // forMailbox is as whom a mailbox is written: as the user, and in the group mail where that group, and not everybody, may

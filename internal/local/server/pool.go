@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"sync"
 	"time"
 )
@@ -113,45 +112,5 @@ func (p *pool) close() {
 	}
 	if p.timer != nil {
 		p.timer.Stop()
-	}
-}
-
-// turns lets one at a time have each user.
-type turns struct {
-	mu sync.Mutex
-	m  map[int]*turn
-}
-
-type turn struct {
-	token chan struct{}
-	users int
-}
-
-// take waits for a user. done must be called when err is nil.
-func (t *turns) take(ctx context.Context, uid int) (done func(), err error) {
-	t.mu.Lock()
-	if t.m == nil {
-		t.m = map[int]*turn{}
-	}
-	x := t.m[uid]
-	if x == nil {
-		x = &turn{token: make(chan struct{}, 1)}
-		t.m[uid] = x
-	}
-	x.users++
-	t.mu.Unlock()
-	gone := func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if x.users--; x.users == 0 {
-			delete(t.m, uid)
-		}
-	}
-	select {
-	case x.token <- struct{}{}:
-		return func() { <-x.token; gone() }, nil
-	case <-ctx.Done():
-		gone()
-		return nil, ctx.Err()
 	}
 }

@@ -62,7 +62,7 @@ type Server struct {
 
 	aliases *aliases.Database
 	pool    *pool
-	turns   turns
+	lanes   lanes
 	slots   chan struct{}
 
 	ctx      context.Context // of deliveries

@@ -16,9 +16,12 @@ import (
 
 // What the server and a child may say at once, in bytes. An answer can hold a whole .forward.
 const (
-	maxRequest  = 64 << 10
+	maxRequest  = 1 << 20
 	maxResponse = 2 << 20
 )
+
+// maxBatch is how many messages one request may have.
+const maxBatch = 32
 
 // The acts of a child.
 const (
@@ -27,7 +30,7 @@ const (
 	actMember
 )
 
-// request is what a child is to do. The message comes along as a descriptor.
+// request is what a child is to do. The messages come along as descriptors.
 type request struct {
 	act       int
 	limit     time.Duration // of commands
@@ -38,17 +41,26 @@ type request struct {
 	spec      string       // actMailbox
 	member    string       // actMember
 	origin    local.Origin // actMember
-	delivery  local.Delivery
-	size      int64 // of the message
+	items     []item       // what is to be delivered; several for actMailbox only
+}
+
+// item is one delivery.
+type item struct {
+	delivery local.Delivery
+	size     int64 // of the message
 }
 
 // response is what came of it. It comes from a process that its user may have got hold of.
 type response struct {
-	forward local.Forward
-	reply   int
-	code    status.Code
-	text    string
-	cause   string // for the log
+	forward  local.Forward
+	outcomes []result // of each item, or of reading the .forward
+}
+
+type result struct {
+	reply int
+	code  status.Code
+	text  string
+	cause string // for the log
 }
 
 // fields writes and reads what is to be said, in one order for both. Text is any bytes.
@@ -92,7 +104,8 @@ func (f *fields) text(s *string) {
 	}
 }
 
-func (f *fields) list(list *[]string) {
+// each is a list. One that is read is no longer than the bytes that are there.
+func each[T any](f *fields, list *[]T, one func(*T, *fields)) {
 	n := len(*list)
 	f.int(&n)
 	if f.read {
@@ -100,10 +113,19 @@ func (f *fields) list(list *[]string) {
 			f.err = errMalformed
 			return
 		}
-		*list = make([]string, n)
+		*list = nil
+		for range n {
+			if f.err != nil {
+				return
+			}
+			var t T
+			one(&t, f)
+			*list = append(*list, t)
+		}
+		return
 	}
 	for i := range *list {
-		f.text(&(*list)[i])
+		one(&(*list)[i], f)
 	}
 }
 
@@ -130,20 +152,28 @@ func (r *request) fields(f *fields) {
 	f.text(&r.spec)
 	f.text(&r.member)
 	f.int((*int)(&r.origin))
-	d := &r.delivery
+	each(f, &r.items, (*item).fields)
+}
+
+func (i *item) fields(f *fields) {
+	d := &i.delivery
 	f.text(&d.ID)
 	f.int(&d.N)
 	f.text(&d.Sender)
 	f.text(&d.Rcpt)
 	f.text(&d.Original)
 	f.time(&d.Arrival)
-	f.number(&r.size)
+	f.number(&i.size)
 }
 
 func (r *response) fields(f *fields) {
 	f.text(&r.forward.Path)
-	f.list(&r.forward.Members)
-	f.list(&r.forward.Notes)
+	each(f, &r.forward.Members, func(s *string, f *fields) { f.text(s) })
+	each(f, &r.forward.Notes, func(s *string, f *fields) { f.text(s) })
+	each(f, &r.outcomes, (*result).fields)
+}
+
+func (r *result) fields(f *fields) {
 	f.int(&r.reply)
 	for i := range r.code {
 		f.int(&r.code[i])
@@ -152,8 +182,24 @@ func (r *response) fields(f *fields) {
 	f.text(&r.cause)
 }
 
-// status is the outcome in a response, whatever it says.
-func (r *response) status() *status.Status {
+// resultOf is an outcome to be sent.
+func resultOf(s *status.Status) result {
+	r := result{reply: s.Reply(), code: s.Code(), text: s.Text()}
+	if err := s.Unwrap(); err != nil {
+		r.cause = err.Error()
+	}
+	return r
+}
+
+// status is the outcome of item i, whatever was answered.
+func (r *response) status(i int) *status.Status {
+	if i >= len(r.outcomes) {
+		return (&result{}).status()
+	}
+	return r.outcomes[i].status()
+}
+
+func (r *result) status() *status.Status {
 	if c := status.Class(r.reply / 100); c != status.Class(r.code[0]) || c != status.Success && c != status.Temporary && c != status.Permanent ||
 		r.reply > 599 || min(r.code[1], r.code[2]) < 0 || max(r.code[1], r.code[2]) > 999 {
 		return status.New(op, 451, status.Code{4, 3, 0}, "the delivery process has answered nonsense", nil)
@@ -176,11 +222,15 @@ func frame(s speaker) []byte {
 	return f.b
 }
 
-// send sends s, and a descriptor unless it is nil.
-func send(conn *net.UnixConn, s speaker, file *os.File) error {
+// send sends s, and descriptors with it.
+func send(conn *net.UnixConn, s speaker, files ...*os.File) error {
 	var rights []byte
-	if file != nil {
-		rights = unix.UnixRights(int(file.Fd()))
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			fds[i] = int(f.Fd())
+		}
+		rights = unix.UnixRights(fds...)
 	}
 	b := frame(s)
 	n, _, err := conn.WriteMsgUnix(b, rights, nil)
@@ -190,9 +240,9 @@ func send(conn *net.UnixConn, s speaker, file *os.File) error {
 	return err
 }
 
-// receive fills s, and returns the descriptor that came along; nil when none did.
-func receive(conn *net.UnixConn, s speaker, most int) (*os.File, error) {
-	head, rights := make([]byte, 4), make([]byte, unix.CmsgSpace(4*4))
+// receive fills s, and returns the descriptors that came along.
+func receive(conn *net.UnixConn, s speaker, most int) ([]*os.File, error) {
+	head, rights := make([]byte, 4), make([]byte, unix.CmsgSpace(4*maxBatch))
 	n, k, _, _, err := conn.ReadMsgUnix(head, rights)
 	if err == nil && n == 0 {
 		err = io.EOF
@@ -200,7 +250,7 @@ func receive(conn *net.UnixConn, s speaker, most int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := passed(rights[:k])
+	files, err := passed(rights[:k])
 	if err == nil && n < len(head) {
 		_, err = io.ReadFull(conn, head[n:])
 	}
@@ -217,15 +267,21 @@ func receive(conn *net.UnixConn, s speaker, most int) (*os.File, error) {
 			err = errMalformed
 		}
 	}
-	if err != nil && file != nil {
-		file.Close()
-		file = nil
+	if err != nil {
+		closeAll(files)
+		return nil, err
 	}
-	return file, err
+	return files, nil
 }
 
-// passed is the descriptor in a control message. There is never more than one.
-func passed(rights []byte) (*os.File, error) {
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// passed are the descriptors in a control message.
+func passed(rights []byte) (files []*os.File, err error) {
 	if len(rights) == 0 {
 		return nil, nil
 	}
@@ -233,19 +289,14 @@ func passed(rights []byte) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var fds []int
 	for _, m := range messages {
-		list, err := unix.ParseUnixRights(&m)
+		fds, err := unix.ParseUnixRights(&m)
 		if err != nil {
-			return nil, err
+			return files, err
 		}
-		fds = append(fds, list...)
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "message"))
+		}
 	}
-	for _, fd := range fds[min(1, len(fds)):] {
-		unix.Close(fd)
-	}
-	if len(fds) == 0 {
-		return nil, nil
-	}
-	return os.NewFile(uintptr(fds[0]), "message"), nil
+	return files, nil
 }

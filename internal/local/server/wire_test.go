@@ -38,20 +38,23 @@ func TestRequestsAndResponsesArrive(t *testing.T) {
 	a, b := pair(t)
 	r := request{
 		act: actMember, limit: time.Hour, directory: "/d", shells: "/s", user: local.User{Name: "a\xff", Home: "/h", Shell: "/sh", UID: -1}, extension: "x",
-		spec: "mbox:/x", member: "|x\xfe", origin: local.FromAlias, size: 1 << 40,
-		delivery: local.Delivery{ID: "A", N: 3, Sender: "s", Rcpt: "r", Original: "o", Arrival: time.UnixMicro(1795510800123456)},
+		spec: "mbox:/x", member: "|x\xfe", origin: local.FromAlias,
+		items: []item{{local.Delivery{ID: "A", N: 3, Sender: "s", Rcpt: "r", Original: "o", Arrival: time.UnixMicro(1795510800123456)}, 1 << 40}, {}},
 	}
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	file.WriteString("hello")
-	go send(a, &r, file)
+	r.items[1].delivery.Arrival = time.UnixMicro(0)
+	go send(a, &r, file, file)
 	var got request
-	f, err := receive(b, &got, maxRequest)
-	if err != nil || f == nil || !reflect.DeepEqual(got, r) {
+	files, err := receive(b, &got, maxRequest)
+	if err != nil || len(files) != 2 || !reflect.DeepEqual(got, r) {
 		t.Fatalf("%v %+v", err, got)
 	}
+	defer closeAll(files)
+	f := files[1]
 	text := make([]byte, 5)
 	if f.ReadAt(text, 0); string(text) != "hello" {
 		t.Errorf("%q", text)
@@ -59,17 +62,17 @@ func TestRequestsAndResponsesArrive(t *testing.T) {
 	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Error("the descriptor is inherited")
 	}
-	answer := response{forward: local.Forward{Path: "p", Members: []string{"a", ""}, Notes: []string{}}, reply: 451, code: status.Code{4, 3, 0}, text: "t", cause: "c"}
-	go send(b, &answer, nil)
+	answer := response{forward: local.Forward{Path: "p", Members: []string{"a", ""}}, outcomes: []result{{451, status.Code{4, 3, 0}, "t", "c"}, {}}}
+	go send(b, &answer)
 	var back response
-	if f, err := receive(a, &back, maxResponse); err != nil || f != nil || !reflect.DeepEqual(back, answer) {
+	if files, err := receive(a, &back, maxResponse); err != nil || len(files) > 0 || !reflect.DeepEqual(back, answer) {
 		t.Errorf("%v %+v", err, back)
 	}
 }
 
 // A child's user may have it say anything.
 func TestResponsesThatMakeNoSense(t *testing.T) {
-	for _, r := range []response{
+	for _, r := range []result{
 		{}, {reply: 250, code: status.Code{5, 0, 0}}, {reply: 354, code: status.Code{3, 0, 0}}, {reply: 200000, code: status.Code{2, 0, 0}},
 		{reply: -250, code: status.Code{-2, 0, 0}}, {reply: 550, code: status.Code{5, -1, 0}}, {reply: 550, code: status.Code{5, 1, 1000000}},
 	} {
@@ -77,14 +80,14 @@ func TestResponsesThatMakeNoSense(t *testing.T) {
 			t.Errorf("%+v: %s", r, st.Diagnostic())
 		}
 	}
-	r := response{reply: 550, code: status.Code{5, 1, 1}, text: "a\r\n250 forged" + strings.Repeat("x", 10_000), cause: "\n\x1b[31m"}
+	r := result{reply: 550, code: status.Code{5, 1, 1}, text: "a\r\n250 forged" + strings.Repeat("x", 10_000), cause: "\n\x1b[31m"}
 	if st := r.status(); len(st.Text()) > 600 || strings.ContainsAny(st.Error(), "\r\n\x1b") {
 		t.Errorf("%q", st.Error())
 	}
 }
 
 func FuzzResponse(f *testing.F) {
-	for _, r := range []response{{}, {reply: 550, code: status.Code{5, 1, 1}, text: "x"}, {forward: local.Forward{Members: []string{"a", "b"}}}} {
+	for _, r := range []response{{}, {outcomes: []result{{reply: 550, code: status.Code{5, 1, 1}, text: "x"}}}, {forward: local.Forward{Members: []string{"a", "b"}}}} {
 		f.Add(frame(&r)[4:])
 	}
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
@@ -95,10 +98,10 @@ func FuzzResponse(f *testing.F) {
 		if x.err != nil {
 			return
 		}
-		if len(r.forward.Members)+len(r.forward.Notes) > len(b) {
+		if len(r.forward.Members)+len(r.forward.Notes)+len(r.outcomes) > len(b) {
 			t.Fatal("it grew")
 		}
-		r.status()
+		r.status(0)
 	})
 }
 

@@ -84,15 +84,16 @@ func (id identity) credential() *syscall.Credential {
 var errUnsent = errors.New("nobody hears")
 
 // call has the child do something. On an error the worker is of no use any more.
-func (w *worker) call(ctx context.Context, r *request, message *os.File, limit time.Duration) (*response, error) {
+func (w *worker) call(ctx context.Context, r *request, messages []*os.File, limit time.Duration) (*response, error) {
 	w.conn.SetDeadline(time.Now().Add(limit))
 	stop := context.AfterFunc(ctx, func() { w.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := send(w.conn, r, message); err != nil {
+	if err := send(w.conn, r, messages...); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnsent, err)
 	}
 	var answer response
-	_, err := receive(w.conn, &answer, maxResponse)
+	files, err := receive(w.conn, &answer, maxResponse)
+	closeAll(files) // none are asked for
 	return &answer, err
 }
 
