@@ -110,7 +110,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // message queues a message. Values are read as in Go strings.
 //
 //	message ID to=address,... [from=address] [at=duration] [text=text] [client=name] [deferred=[relay|]text]
-//	        [done=number] [due=duration] [held=reason] [members=address,...]
+//	        [done=number] [due=duration] [held=reason] [members=address,... [forwards=address,...]]
 func message(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: message ID to=address [key=value ...]")
@@ -134,6 +134,8 @@ func (l *letter) set(key, value string) (err error) {
 		l.To = strings.Split(value, ",")
 	case "members":
 		l.Members = strings.Split(value, ",")
+	case "forwards":
+		l.Forwards = strings.Split(value, ",")
 	case "text":
 		l.Text = value
 	case "client":

@@ -205,8 +205,10 @@ func (s *selection) matches(m *queue.Message) bool {
 		if m.History.Done(i) {
 			continue
 		}
-		if slices.Contains(s.recipients, key(r.Address)) || r.Parent > 0 && slices.Contains(s.recipients, key(m.Envelope.Parent(i))) {
-			return true
+		for _, a := range [...]string{r.Address, m.Envelope.Parent(i), m.Envelope.Root(i)} {
+			if a != "" && slices.Contains(s.recipients, key(a)) {
+				return true
+			}
 		}
 	}
 	return false

@@ -88,8 +88,11 @@ func afterDeadline(e *queue.Envelope) string {
 func (p *program) tellRcpt(w io.Writer, m *queue.Message, i int) {
 	r := &m.Envelope.Rcpts[i]
 	fmt.Fprintf(w, "Recipient:  %s", angle(r.Address))
-	if alias := m.Envelope.Parent(i); alias != "" {
-		fmt.Fprintf(w, " by alias %s", angle(alias))
+	switch from := m.Envelope.Parent(i); {
+	case m.Envelope.Forwarder(i) != "":
+		fmt.Fprintf(w, " forwarded by %s", angle(from))
+	case from != "":
+		fmt.Fprintf(w, " by alias %s", angle(from))
 	}
 	if r.Sender != "" {
 		fmt.Fprintf(w, " from %s", angle(r.Sender))
@@ -102,6 +105,8 @@ func (p *program) tellRcpt(w io.Writer, m *queue.Message, i int) {
 	}
 	last, tried := m.History.Last(i)
 	switch {
+	case r.Same > 0 && r.Same <= len(m.Envelope.Rcpts):
+		fmt.Fprintf(w, "\n            gets it as %s", angle(m.Envelope.Rcpts[r.Same-1].Address))
 	case !tried:
 		fmt.Fprintf(w, "\n            not tried yet")
 	case last.Kind == queue.Expanded:

@@ -52,6 +52,7 @@ type letter struct {
 	By       string        // and delivered so long after, with N or R as in BY=: "20m;N"
 	Login    string
 	Members  []string // the first recipient is an alias that was expanded to these, before the attempt
+	Forwards []string // and the first of these is a user who forwards to those; "=address" is the second recipient
 }
 
 // post queues a letter as the programs of the project would have, and returns its ID.
@@ -96,7 +97,7 @@ func post(dir string, l letter) (queue.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	if l.Members != nil || l.Deferred != "" || l.Held != nil || l.Due != 0 {
+	if l.Members != nil || l.Forwards != nil || l.Deferred != "" || l.Held != nil || l.Due != 0 {
 		if err := handle(s, entry, at, l); err != nil {
 			return "", err
 		}
@@ -116,7 +117,20 @@ func handle(s *queue.Spool, e queue.Entry, at time.Time, l letter) error {
 	if l.Members != nil {
 		x := queue.Expansion{Text: fmt.Sprintf("expanded to %d recipients", len(l.Members))}
 		for _, m := range l.Members {
-			x.Members = append(x.Members, queue.Rcpt{Address: m, Sender: "owner-list@example.org"})
+			x.Members = append(x.Members, queue.Rcpt{Address: m, NoAlias: true, Sender: "owner-list@example.org"})
+		}
+		if err := c.Expand(at, x); err != nil {
+			return err
+		}
+	}
+	if l.Forwards != nil {
+		x := queue.Expansion{Rcpt: len(l.To), Text: fmt.Sprintf("forwarded to %d recipients", len(l.Forwards)), Relay: "local"}
+		for _, m := range l.Forwards {
+			to := queue.Rcpt{Address: strings.TrimPrefix(m, "="), Sender: "owner-list@example.org", Via: l.Members[0]}
+			if to.Address != m {
+				to.Same = 2
+			}
+			x.Members = append(x.Members, to)
 		}
 		if err := c.Expand(at, x); err != nil {
 			return err
@@ -132,6 +146,9 @@ func handle(s *queue.Spool, e queue.Entry, at time.Time, l letter) error {
 		if l.Done > 0 {
 			records = append(records, queue.Record{Time: tried, Kind: queue.Delivered, Rcpts: queue.Span{First: min(len(l.Members), 1), Last: l.Done - 1},
 				Reply: 250, Code: status.Code{2, 0, 0}, Relay: relay, Text: "ok"})
+		}
+		if l.Forwards != nil {
+			l.Done = len(l.To) + len(l.Members)
 		}
 		records = append(records, queue.Record{Time: tried, Kind: queue.Deferred, Rcpts: queue.Span{First: l.Done, Last: len(c.Envelope.Rcpts) - 1},
 			Reply: 451, Code: status.Code{4, 4, 1}, Relay: relay, Text: text})

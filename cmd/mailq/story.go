@@ -23,6 +23,9 @@ func story(r *queue.Record, rcpts []queue.Rcpt) string {
 	case queue.Expired:
 		return who + ": given up after too long a time: " + answer(r)
 	case queue.Expanded:
+		if r.Relay != "" {
+			return who + ": " + oneLine(r.Text)
+		}
 		return who + ": an alias, " + oneLine(r.Text)
 	case queue.Intent:
 		return fmt.Sprintf("%s: report %s is made", who, oneLine(string(r.ID)))

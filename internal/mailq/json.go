@@ -89,7 +89,7 @@ func appendRcpt(b []byte, m *queue.Message, i int) []byte {
 	}
 	b = appendString(append(b, '{'), "address", m.Envelope.Rcpts[i].Address)
 	b = appendString(b, why, reason(m, i))
-	b = appendString(b, "expanded_from", m.Envelope.Parent(i))
+	b = appendString(b, "expanded_from", m.Envelope.Root(i))
 	b = appendString(b, "status", word)
 	if last.Reply != 0 {
 		b = appendInt(b, "reply", int64(last.Reply))

@@ -72,6 +72,9 @@ func fill(row *compat.Row, m *queue.Message) {
 
 // reason is why a recipient waits, or how its delivery ended: "" for one that was not tried yet, but may be.
 func reason(m *queue.Message, rcpt int) string {
+	if same := m.Envelope.Rcpts[rcpt].Same; same > 0 && same <= len(m.Envelope.Rcpts) {
+		return "gets it as " + m.Envelope.Rcpts[same-1].Address
+	}
 	r, tried := m.History.Last(rcpt)
 	if !tried && m.Early {
 		return "waits until " + m.Envelope.Release.Format("2006-01-02 15:04:05 -0700") + " as its sender asked"
