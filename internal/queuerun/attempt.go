@@ -19,6 +19,8 @@ type attempt struct {
 	resumed bool      // it has waited for a next hop and goes on
 	tries   int       // attempts before this one
 
+	planner *planner
+	header  *header        // of the message, once it was looked at
 	fates   []fate         // by recipient: what this attempt brought
 	unsaved []queue.Record // what is not in the journal yet
 	owed    bool           // unsaved tells of what cannot be undone and nobody else knows: a delivery, a report
@@ -86,25 +88,14 @@ func (a *attempt) deferredSince(t time.Time) bool {
 // perform offers the message to each next hop and settles what becomes of it. It ends the claim.
 func (a *attempt) perform() {
 	defer a.c.Close()
-	var busy *group
-	groups, err := a.plan()
-	if err != nil {
+	a.planner = newPlanner(a)
+	busy, err := a.serve()
+	switch {
+	case err != nil:
 		a.abandon(err)
 		return
-	}
-	for _, g := range groups {
-		err := a.offer(g)
-		if errors.Is(err, errBusyHop) {
-			busy = g
-			continue
-		}
-		if err != nil {
-			a.abandon(err)
-			return
-		}
-	}
-	if busy != nil {
-		a.wait(busy.key)
+	case busy != "":
+		a.wait(busy)
 		return
 	}
 	a.count(func(s *Result) { s.Messages++ })
@@ -112,6 +103,25 @@ func (a *attempt) perform() {
 		a.abandon(err)
 	}
 	a.work.prefer(a.reports)
+}
+
+// serve offers the message to each next hop, also to those of recipients who are found on the way. busy is one that had no
+// session for us.
+func (a *attempt) serve() (busy string, err error) {
+	for {
+		groups, err := a.planner.plan()
+		if err != nil || len(groups) == 0 {
+			return busy, err
+		}
+		for _, g := range groups {
+			err := a.offer(g)
+			if errors.Is(err, errBusyHop) {
+				busy = g.key
+			} else if err != nil {
+				return "", err
+			}
+		}
+	}
 }
 
 // wait lets the message wait by name for a busy next hop, so that no worker is held up. What there is to tell of other

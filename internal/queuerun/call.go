@@ -42,6 +42,7 @@ type call struct {
 	*attempt
 	slot  *slot
 	next  route.NextHop
+	agent bool // next is our delivery agent
 	mail  smtp.Message
 	began time.Time
 }
@@ -85,7 +86,9 @@ func (c *call) ready() (fresh bool, failed *status.Status) {
 	if c.slot.link, failed = c.dial(); failed != nil {
 		return false, failed
 	}
-	c.hops.others.reached(c.slot.hop.key)
+	if !c.agent {
+		c.hops.others.reached(c.slot.hop.key)
+	}
 	return true, nil
 }
 
@@ -130,6 +133,9 @@ func (c *call) connect(hosts []route.Host, auth *smtp.Credentials) (*link, *stat
 			why = whyNot(place(t), st)
 		}
 	}
+	if c.agent && why.Class() == status.Temporary {
+		why = status.New(why.Op(), 451, why.Code(), why.Text()+": local(8), the delivery agent, must run", why)
+	}
 	return nil, why
 }
 
@@ -154,7 +160,7 @@ func temporary(st *status.Status) *status.Status {
 
 // target is what to dial for one host.
 func (c *call) target(h route.Host, auth *smtp.Credentials) smtp.Target {
-	t := smtp.Target{Name: h.Name, Network: "tcp", Address: h.Addr.String(), LMTP: c.next.LMTP, Auth: auth, HeloName: c.Config.Hostname}
+	t := smtp.Target{Name: h.Name, Network: "tcp", Address: h.Addr.String(), LMTP: c.next.LMTP, Agent: c.agent, Auth: auth, HeloName: c.Config.Hostname}
 	if h.Socket != "" {
 		t.Network, t.Address = "unix", h.Socket
 	}

@@ -32,8 +32,22 @@
 // A recipient whose route is others, as an alias of several or a list with an owner, is expanded once: its members are on
 // record before any of them is served, and are recipients like all others then, whatever becomes of the alias. Who is a
 // recipient of the message already, by whatever name, does not become one again. Members are final: they are never
-// looked up in the aliases, so that nothing goes in circles here. Those of a list with an owner have him for their
-// sender, in transactions and in reports.
+// looked up in the aliases. Those of a list with an owner have him for their sender, in transactions and in reports.
+//
+// # Users of this machine
+//
+// In a system installation they are served by the delivery agent, local(8), at its socket, which runs as root and becomes
+// each of them in turn; this process could not. In a user installation, and for the user as whom it runs, this process
+// does the same by itself. Commands and files that aliases and users name go the same way.
+//
+// A user may have a .forward that names others. The agent reads it and tells when it is asked for the user, before it has
+// the message, and delivers nothing for him then. Those that are named are put on record as members of an alias are, with
+// the same terms, and are served in the same attempt; they may be aliases, and users who forward in turn. Who leads to whom
+// is never a circle (see circle.go): whoever would close one gets the message into his mailbox. A copy that leaves has a
+// Delivered-To field for each who has forwarded it. Mail that comes back to one of them is refused.
+//
+// A mailbox that is named as such, and is also that of a user who is a recipient and has no .forward, gets the message
+// once: mailboxes come last.
 //
 // # What a crash costs
 //

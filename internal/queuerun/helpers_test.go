@@ -59,12 +59,14 @@ type world struct {
 	send    func(s *peer, m smtp.Message) (smtp.Result, error)
 	hook    func() // called for each transaction
 
-	aliases map[string][]route.Member // by recipient
-	outward *route.Router             // what rewrites; nil: nothing does
+	aliases  map[string][]route.Member // by recipient
+	forwards map[string][]string       // by user's address: what the delivery agent reads in his .forward
+	outward  *route.Router             // what rewrites; nil: nothing does
 }
 
 func newWorld() *world {
-	return &world{delivered: map[string]int{}, connect: map[string]error{}, hosts: map[string][]route.Host{},
+	noAgent := map[string]error{config.Default().Local.Socket: outage(status.Code{4, 4, 1}, "cannot connect: no such file or directory")}
+	return &world{delivered: map[string]int{}, connect: noAgent, hosts: map[string][]route.Host{},
 		refuse: map[string]*status.Status{}, active: map[string]int{}, most: map[string]int{}}
 }
 
@@ -80,16 +82,44 @@ func (w *world) towards(a address.Address) route.Decision {
 	}
 }
 
-// Final is Route, but for commands, which wait.
+// Final is Route, but for aliases.
 func (w *world) Final(m route.Member) route.Decision {
-	if m.Agent != "" {
-		return route.Decision{Kind: route.Refuse, Status: status.New("test", 451, status.Code{4, 3, 5}, "no commands here", nil)}
+	if m.Agent == route.AgentCommand {
+		via, _ := address.Parse(m.Via)
+		return route.Decision{Kind: route.Local, Address: via, User: route.User{Name: via.Unquoted()}, Agent: m.Agent, Member: m.Address}
 	}
 	a, err := address.Parse(m.Address)
 	if err != nil {
 		return route.Decision{Kind: route.Refuse, Status: status.New("test", 553, status.Code{5, 1, 3}, "not an address", nil)}
 	}
-	return w.towards(a)
+	d := w.towards(a)
+	if d.Kind == route.Local {
+		d.Agent = m.Agent
+	}
+	return d
+}
+
+func (w *world) Check(a address.Address) route.Decision { return w.Route(a) }
+
+// Forward reads what a .forward says as *route.Router does.
+func (w *world) Forward(user address.Address, list []string) []route.Member {
+	members := make([]route.Member, len(list))
+	for i, s := range list {
+		m := route.Member{Address: s, Via: user.String()}
+		name, escaped := strings.CutPrefix(s, `\`)
+		a, _ := address.Parse(name)
+		a = a.WithDomain("local.test")
+		switch d := w.Route(a); {
+		case strings.HasPrefix(s, "|"):
+			m.Agent, m.Key = route.AgentCommand, route.AgentCommand+" "+m.Via+" "+s
+		case escaped:
+			m.Address, m.Agent, m.Key = a.String(), route.AgentMailbox, route.AgentMailbox+" "+d.Key()
+		default:
+			m.Address, m.Key = a.String(), d.Key()
+		}
+		members[i] = m
+	}
+	return members
 }
 
 // Route sends recipients to the members of their alias, if they are one.
@@ -105,6 +135,9 @@ func (w *world) Route(a address.Address) route.Decision {
 func (w *world) Hosts(_ context.Context, n route.NextHop) ([]route.Host, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if n.Socket != "" {
+		return []route.Host{{Name: n.Socket, Socket: n.Socket}}, nil
+	}
 	if h, ok := w.hosts[n.Domain]; ok {
 		if len(h) == 0 {
 			return nil, status.New("test", 556, status.Code{5, 1, 10}, "takes no mail", nil)
@@ -127,13 +160,14 @@ func (w *world) dial(_ context.Context, t smtp.Target, _ smtp.Options) (Session,
 	}
 	w.active[t.Name]++
 	w.most[t.Name] = max(w.most[t.Name], w.active[t.Name])
-	return &peer{w: w, name: t.Name}, nil
+	return &peer{w: w, name: t.Name, agent: t.Agent}, nil
 }
 
 // peer is a session with the world.
 type peer struct {
 	w      *world
 	name   string
+	agent  bool
 	broken bool
 	sent   int
 }
@@ -162,10 +196,17 @@ func (p *peer) Send(_ context.Context, m smtp.Message) (smtp.Result, error) {
 // accept takes the message for all that the world does not refuse.
 func (p *peer) accept(m smtp.Message) smtp.Result {
 	res := smtp.Result{DSN: p.w.dsn, By: p.w.by, Begun: true}
-	for _, r := range m.Rcpts {
+	for i, r := range m.Rcpts {
 		st := p.w.refuse[r.Address]
+		if list := p.w.forwards[r.Address]; p.agent && !r.Mailbox && r.Member == "" && list != nil {
+			if res.Members == nil {
+				res.Members = make([][]string, len(m.Rcpts))
+			}
+			res.Members[i] = list
+			st = refusal(251, status.Code{2, 1, 5}, "forwarded")
+		}
 		if st == nil {
-			if st = p.w.took(r.Address, m.Body); st.Class() == status.Success {
+			if st = p.w.took(strings.TrimRight(r.Address+" "+r.Member, " "), m.Body); st.Class() == status.Success {
 				st = refusal(250, status.Code{2, 0, 0}, "ok")
 			}
 		}
@@ -249,9 +290,12 @@ func (b *bench) use(spool *queue.Spool) {
 	b.spool = spool
 	b.Runner = &Runner{
 		Spool: spool, Config: settings(), Router: b.world, Dial: b.world.dial, Deliver: b.world.deliver,
+		Ours: func(d route.Decision) bool { return d.Member == "" }, Forward: noForward,
 		Now: b.clock.Now, Sleep: b.clock.Sleep, Random: func() float64 { return 0.5 },
 	}
 }
+
+func noForward(local.User, string) (local.Forward, error) { return local.Forward{}, nil }
 
 func newDisk(c *clock) *fsys.Crash {
 	fs := fsys.NewCrash("/")

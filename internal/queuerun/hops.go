@@ -18,6 +18,7 @@ const (
 	idleTotal   = 100                    // sessions that wait, over all next hops
 	shortWait   = 100 * time.Millisecond // how long a claimed message waits for its busy next hop
 	localWindow = 2                      // deliveries at once into one mailbox
+	agentRest   = 10 * time.Second       // how long the delivery agent of this machine is dead
 )
 
 // errBusyHop says that a next hop has all the sessions that it may have.
@@ -92,7 +93,7 @@ func (h *hops) enter(ctx context.Context, key string, local bool) (*slot, error)
 	}
 	h.mu.Lock()
 	p := h.get(key, min(window, limit), limit)
-	if !local && !p.asked {
+	if !local && !p.asked && key != agentKey {
 		p.asked = true
 		p.until, p.why = h.others.dead(key)
 	}
@@ -230,13 +231,16 @@ func (h *hops) fail(p *hop, why *status.Status, began time.Time) {
 	if least := now.Add(h.dead / 2); until.Before(least) {
 		until = least
 	}
+	if p.key == agentKey { // nothing is easier to try again
+		until = now.Add(agentRest)
+	}
 	first := p.deadAt(now) == nil
 	p.why, p.until, p.window = why, until, min(firstWindow, p.limit)
 	if h.forGood {
 		p.until = time.Time{}
 	}
 	h.mu.Unlock()
-	if first { // of the sessions that were tried at once
+	if first && p.key != agentKey { // of the sessions that were tried at once
 		h.others.failed(p.key, until, why)
 	}
 }

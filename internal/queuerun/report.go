@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"postrider/internal/dsn"
+	"postrider/internal/route"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -56,9 +57,9 @@ func (a *attempt) reportTo(owner string, all []dsn.Action) error {
 
 // actions are what there is to tell of each recipient; some says that there is anything.
 func (a *attempt) actions() (actions []dsn.Action, some bool) {
-	delayed := a.delayed()
+	delayed, lists := a.delayed(), a.lists()
 	for i := range a.fates {
-		act := a.action(i, delayed)
+		act := a.action(i, delayed, lists[i])
 		if act == "" || act != dsn.Failed && !dsn.Wanted(a.notify(i), act) {
 			continue
 		}
@@ -70,8 +71,8 @@ func (a *attempt) actions() (actions []dsn.Action, some bool) {
 	return actions, actions != nil
 }
 
-// action is what there is to tell of a recipient; delayed, if he still waits.
-func (a *attempt) action(rcpt int, delayed dsn.Action) dsn.Action {
+// action is what there is to tell of a recipient, who may be a list; delayed, if he still waits.
+func (a *attempt) action(rcpt int, delayed dsn.Action, list bool) dsn.Action {
 	if a.fates[rcpt].quiet || a.c.History.Reported(rcpt) {
 		return ""
 	}
@@ -86,7 +87,7 @@ func (a *attempt) action(rcpt int, delayed dsn.Action) dsn.Action {
 		}
 		return dsn.Relayed
 	case queue.Expanded:
-		if a.isList(rcpt) {
+		if list {
 			return dsn.Delivered
 		}
 		return dsn.Expanded
@@ -182,7 +183,7 @@ func (a *attempt) compose(e *queue.Envelope, plan dsn.Plan, actions []dsn.Action
 
 // shown is the address that a report has of a recipient. What commands and files an alias names is nobody's business.
 func (a *attempt) shown(rcpt int) string {
-	if a.c.Envelope.Rcpts[rcpt].Agent != "" {
+	if agent := a.c.Envelope.Rcpts[rcpt].Agent; agent != "" && agent != route.AgentMailbox {
 		return a.c.Envelope.Parent(rcpt)
 	}
 	return a.c.Envelope.Rcpts[rcpt].Address

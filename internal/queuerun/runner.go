@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 
@@ -20,7 +21,9 @@ import (
 // Router decides where mail goes. *route.Router is one.
 type Router interface {
 	Route(address.Address) route.Decision
+	Check(address.Address) route.Decision
 	Final(route.Member) route.Decision
+	Forward(user address.Address, list []string) []route.Member
 	Hosts(context.Context, route.NextHop) ([]route.Host, error)
 	ForSender(d route.Decision, senders ...string) route.Decision
 	Sender(sender string) (string, error)
@@ -45,8 +48,15 @@ type Runner struct {
 
 	// Dial opens a session; nil means smtp.Dial.
 	Dial func(context.Context, smtp.Target, smtp.Options) (Session, error)
-	// Deliver puts a message into a mailbox of this machine; nil means local.Deliver.
+	// Deliver puts a message into a mailbox of this machine; nil means local.Agent.Mailbox.
 	Deliver func(ctx context.Context, spec string, u local.User, d local.Delivery) *status.Status
+	// Member delivers to a command, a file or a Maildir; nil means local.Agent.Member.
+	Member func(ctx context.Context, member string, by local.Origin, u local.User, d local.Delivery) *status.Status
+	// Forward reads a user's .forward; nil means local.Agent.ReadForward.
+	Forward func(u local.User, extension string) (local.Forward, error)
+	// Ours tells whether these three serve a recipient of this machine, with the rights of this process, and not the
+	// delivery agent. nil means: in a user installation, and a user whose rights they are.
+	Ours func(route.Decision) bool
 	// Log may be nil.
 	Log *maillog.Logger
 	// Dialogue receives the SMTP dialogue and a line for each recipient. With it there is one worker only.
@@ -68,9 +78,7 @@ func (r *Runner) setup() {
 		if r.Dial == nil {
 			r.Dial = dialSMTP
 		}
-		if r.Deliver == nil {
-			r.Deliver = local.Deliver
-		}
+		r.setupLocal()
 		if r.Now == nil {
 			r.Now = time.Now
 		}
@@ -84,6 +92,24 @@ func (r *Runner) setup() {
 			r.Dialogue = &lockedWriter{w: r.Dialogue}
 		}
 	})
+}
+
+func (r *Runner) setupLocal() {
+	agent := local.Agent{CommandTimeLimit: r.Config.Local.CommandTimeLimit, CommandDirectory: r.Config.Local.CommandDirectory}
+	if r.Deliver == nil {
+		r.Deliver = agent.Mailbox
+	}
+	if r.Member == nil {
+		r.Member = agent.Member
+	}
+	if r.Forward == nil {
+		r.Forward = agent.ReadForward
+	}
+	if r.Ours == nil {
+		r.Ours = func(d route.Decision) bool {
+			return r.Config.User || d.Member == "" && d.User.UID == os.Geteuid()
+		}
+	}
 }
 
 func dialSMTP(ctx context.Context, t smtp.Target, o smtp.Options) (Session, error) {

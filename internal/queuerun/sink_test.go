@@ -111,6 +111,10 @@ func (r toSink) Final(m route.Member) route.Decision {
 	return r.Route(a)
 }
 
+func (r toSink) Check(a address.Address) route.Decision { return r.Route(a) }
+
+func (r toSink) Forward(address.Address, []string) []route.Member { return nil }
+
 func (r toSink) Hosts(context.Context, route.NextHop) ([]route.Host, error) {
 	return []route.Host{{Name: "sink.test", Addr: netip.MustParseAddrPort(r.addr)}}, nil
 }

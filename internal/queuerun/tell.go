@@ -42,11 +42,11 @@ func (a *attempt) tell(rcpt int, kind queue.Kind, st *status.Status, from source
 	r := &a.c.Envelope.Rcpts[rcpt]
 	text := words(st, from)
 	a.say("%s... %s\n", r.Address, spoken(kind, st.Code(), status.Clean(text, status.MaxText)))
-	if st.Op() == smtp.OpReply {
+	if st.Op() == smtp.OpReply && from.remote() {
 		text = st.Diagnostic()
 	}
 	delay := a.Now().Sub(a.c.Envelope.Arrival)
-	a.Log.Attempt(string(a.ID), r.Address, a.c.Envelope.Parent(rcpt), from.relay, delay, st.Code(), outcomes[kind], text, from.tls)
+	a.Log.Attempt(string(a.ID), r.Address, a.c.Envelope.Root(rcpt), from.relay, delay, st.Code(), outcomes[kind], text, from.tls)
 	a.count(func(s *Result) {
 		switch kind {
 		case queue.Deferred:

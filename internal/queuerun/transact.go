@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"postrider/internal/local"
 	"postrider/internal/smtp"
 	"postrider/internal/status"
 	"postrider/queue"
@@ -27,9 +26,9 @@ func (a *attempt) offer(g *group) error {
 	good := false
 	defer func() { a.hops.leave(s, good) }()
 	if g.user != nil {
-		return a.intoMailbox(g)
+		return a.allHere(g)
 	}
-	for left := g.rcpts; len(left) > 0; {
+	for left := a.alreadyThere(g.rcpts); len(left) > 0; {
 		if err := a.mayBegin(); err != nil {
 			return err
 		}
@@ -47,24 +46,14 @@ func (a *attempt) settleAll(rcpts []target, st *status.Status) {
 	}
 }
 
-// intoMailbox delivers to a user of this machine. Several recipients may lead there.
-func (a *attempt) intoMailbox(g *group) error {
-	u := local.User{Name: g.user.Name, Home: g.user.Home, UID: g.user.UID}
-	for _, t := range g.rcpts {
+// allHere delivers to a user in this process. Several recipients may lead there.
+func (a *attempt) allHere(g *group) error {
+	for _, t := range a.alreadyThere(g.rcpts) {
 		if err := a.mayBegin(); err != nil {
 			return err
 		}
-		st := a.Deliver(a.grace, a.Config.Local.Mailbox, u, local.Delivery{
-			ID: string(a.ID), N: t.rcpt, Sender: a.envelope(g.owner).Sender, Rcpt: t.address,
-			Arrival: a.c.Envelope.Arrival, Date: a.Now(), Body: a.c.Body(),
-		})
-		switch {
-		case st.Class() == status.Success:
-			a.settle(t.rcpt, queue.Delivered, st, source{relay: localRelay})
-		case a.grace.Err() != nil:
-			return a.grace.Err()
-		default:
-			a.settleFailure(t.rcpt, st, source{relay: localRelay})
+		if err := a.here(g, t); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -73,12 +62,12 @@ func (a *attempt) intoMailbox(g *group) error {
 // transact makes one transaction over s and settles its recipients. It returns those that are left to do.
 func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	batch := left[:min(len(left), maxRcpts)]
-	mail, err := a.outward(g, a.message(g.owner, batch))
+	mail, err := a.outward(g, a.message(g, batch))
 	if err != nil {
 		a.settleAll(left, status.From(err))
 		return nil, nil
 	}
-	c := call{attempt: a, slot: s, next: g.next, mail: mail, began: a.Now()}
+	c := call{attempt: a, slot: s, next: g.next, agent: g.agent, mail: mail, began: a.Now()}
 	ans, failed := c.send()
 	switch {
 	case failed != nil && a.ctx.Err() != nil:
@@ -88,11 +77,17 @@ func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 		a.settleAll(left, failed)
 		return nil, nil
 	}
+	if g.agent {
+		ans.from = source{relay: localRelay}
+	}
 	var again []target
 	for i, t := range batch {
-		if tooMany(ans.Rcpts[i]) {
+		switch {
+		case ans.Members != nil && ans.Members[i] != nil:
+			a.forwarded(t, ans.Members[i], ans.from)
+		case tooMany(ans.Rcpts[i]):
 			again = append(again, t)
-		} else {
+		default:
 			a.answered(t.rcpt, ans.Rcpts[i], ans, g.next.LMTP)
 		}
 	}
@@ -104,6 +99,9 @@ func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	}
 	if a.grace.Err() != nil {
 		return nil, a.grace.Err()
+	}
+	if err := a.planner.expand(); err != nil {
+		return nil, err
 	}
 	return append(again, left[len(batch):]...), nil
 }
@@ -131,16 +129,19 @@ func (a *attempt) answered(rcpt int, st *status.Status, ans answer, lmtp bool) {
 
 // message is the transaction for a batch of recipients. The envelope's UTF8 may be there for one recipient's sake: a
 // message needs SMTPUTF8 itself only when its header does.
-func (a *attempt) message(owner string, batch []target) smtp.Message {
-	e := a.envelope(owner)
+func (a *attempt) message(g *group, batch []target) smtp.Message {
+	e := a.envelope(g.owner)
 	m := smtp.Message{
-		Sender: e.Sender, Body: a.c.Body(), EightBit: a.c.Traits.EightBit, BodyType: e.Body, UTF8: e.UTF8 && a.c.Traits.EightBitHeader,
+		Sender: e.Sender, Header: g.header, Body: a.c.Body(), EightBit: a.c.Traits.EightBit, BodyType: e.Body, UTF8: e.UTF8 && a.c.Traits.EightBitHeader,
 		Ret: e.Ret, EnvID: e.EnvID, Auth: e.Auth, By: e.By, ByNotify: e.ByNotify, ByTrace: e.ByTrace,
 		Rcpts: make([]smtp.Rcpt, len(batch)),
 	}
 	for i, t := range batch {
 		r := &e.Rcpts[t.rcpt]
 		m.Rcpts[i] = smtp.Rcpt{Address: t.address, ORcpt: r.ORcpt, Notify: r.Notify.String()}
+	}
+	if g.agent {
+		a.agentMessage(&m, batch)
 	}
 	return m
 }
