@@ -70,11 +70,35 @@ func (v *verifier) address(written string, a address.Address, escaped bool) {
 	if a.Domain() == "" {
 		a = a.WithDomain(v.conf.Origin)
 	}
-	d := v.router.Route(a)
 	if escaped {
-		d = v.router.Final(route.Member{Address: a.String()})
+		v.decision(written, v.router.Final(route.Member{Address: a.String()}), 0)
+		return
+	}
+	d := v.router.Route(a)
+	if v.isAlias(a) && d.Kind != route.Expand {
+		written = name(d)
 	}
 	v.decision(written, d, 0)
+}
+
+// isAlias tells whether an address is an alias: the line for one that comes to one recipient is that of the recipient.
+func (v *verifier) isAlias(a address.Address) bool {
+	place, err := v.router.Place(a.Domain())
+	_, ok, lookupErr := v.router.Aliases().Lookup(a.Unquoted())
+	return ok && err == nil && lookupErr == nil && place == route.LocalPlace
+}
+
+// name is whom a decision is about: a user of this machine without a domain.
+func name(d route.Decision) string {
+	switch {
+	case strings.HasPrefix(d.Member, "|"):
+		return `"` + d.Member + `"`
+	case d.Member != "":
+		return d.Member
+	case d.Kind == route.Relay:
+		return d.Address.String()
+	}
+	return d.Address.Local()
 }
 
 func (v *verifier) decision(written string, d route.Decision, depth int) {
@@ -113,11 +137,12 @@ func (v *verifier) members(written string, members []route.Member, depth int) {
 		return
 	}
 	for _, m := range members {
-		name := m.Address
-		if strings.HasPrefix(name, "|") {
-			name = `"` + name + `"`
+		d := v.router.Final(m)
+		written := m.Address
+		if d.Kind == route.Local {
+			written = name(d)
 		}
-		v.decision(name, v.router.Final(m), depth)
+		v.decision(written, d, depth)
 	}
 }
 
@@ -163,10 +188,13 @@ func localMailer(d route.Decision) string {
 	return "local, user " + d.User.Name
 }
 
-// hostOf is a next hop as Sendmail writes it: a domain whose exchangers are meant ends in a dot, a host is in brackets.
+// hostOf is a next hop as Sendmail writes it: the recipient's domain ends in a dot, and a host whose exchangers are not
+// meant is in brackets.
 func hostOf(n route.NextHop) string {
 	host, standard := n.Socket, "25"
 	switch {
+	case n.Domain != "" && n.Fixed:
+		host = n.Domain
 	case n.Domain != "":
 		host = n.Domain + "."
 	case n.Host != "":
@@ -179,7 +207,7 @@ func hostOf(n route.NextHop) string {
 		standard = "24"
 	}
 	if n.Socket == "" && n.Port != standard {
-		host = strings.TrimSuffix(host, ".") + ":" + n.Port
+		host += ":" + n.Port
 	}
 	for _, other := range n.Others {
 		host += ":" + hostOf(other)
