@@ -185,8 +185,13 @@ func (r *forwardReader) member(path string, m aliases.Member) error {
 	return nil
 }
 
-// refuse tells why the user may not have what is no address; "" when he may.
+// refuse tells why what is no address cannot be used, or not by this user; "" when it can.
 func (r *forwardReader) refuse(m aliases.Member) string {
+	if m.Kind != aliases.Include {
+		if _, err := ParseMember(Spell(m)); err != nil {
+			return err.Error()
+		}
+	}
 	switch {
 	case r.u.UID == 0:
 		return "root's mail may go to addresses only: " + status.Clean(m.Text, 100)

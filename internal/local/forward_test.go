@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"postrider/internal/address"
 	"postrider/internal/fsys"
 	"postrider/internal/status"
 )
@@ -62,6 +63,7 @@ func TestReadForward(t *testing.T) {
 		{"a command, a file and a Maildir", "\"|vacation alice\", /m/box\n/m/dir/", "|vacation alice /m/box /m/dir/", ""},
 		{"a command with a comma", `"|prog a,b"`, "|prog a,b", ""},
 		{"nothing", "", "", ""},
+		{"addresses that look like a command and a path", "\"|id\"@x.test, \"/x\"@x.test, a@x.test; |b", `"|id"@x.test "/x"@x.test \alice`, ".forward:1: "},
 		{"comments only", "# a@x.test\n", "", ""},
 		{"what nobody understands stands for the mailbox", "a@@x\nb@x.test", `\alice b@x.test`, ".forward:1: "},
 		{"an open quote", "\"|prog\nb@x.test", `\alice b@x.test`, "does not end"},
@@ -283,7 +285,7 @@ func TestMailbox(t *testing.T) {
 
 // Whatever stands in a .forward, its members are few, short, in one line, and readable again.
 func FuzzForward(f *testing.F) {
-	for _, s := range []string{"", "a@x.test, \\alice", "|p \"a\"\n/f/\n:include:/x", "\"|a, b\"", "a@@", "\x00", "|\\\n\"", "//", "| /"} {
+	for _, s := range []string{"", "a@x.test, \\alice", "|p \"a\"\n/f/\n:include:/x", "\"|a, b\"", "a@@", "\x00", "|\\\n\"", "//", "| /", "/", " ;/", "\"|x\"@y"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -302,6 +304,9 @@ func FuzzForward(f *testing.F) {
 				t.Fatalf("member %q", m)
 			}
 			if m[0] != '|' && m[0] != '/' {
+				if _, err := address.Parse(strings.TrimPrefix(m, `\`)); err != nil {
+					t.Fatalf("%q: %v", m, err)
+				}
 				continue
 			}
 			if again, err := ParseMember(m); err != nil || Spell(again) != m {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"postrider/aliases"
+	"postrider/internal/address"
 	"postrider/internal/mailbox"
 	"postrider/internal/status"
 )
@@ -108,9 +109,18 @@ func Spell(m aliases.Member) string {
 	case aliases.User:
 		return `\` + m.Address.String()
 	case aliases.Address:
-		return m.Address.String()
+		return spellAddress(m.Address)
 	}
 	return m.Text
+}
+
+// spellAddress keeps an address from being read as a command or a path: |x@y and /x@y are addresses.
+func spellAddress(a address.Address) string {
+	s := a.String()
+	if s == "" || strings.IndexByte(`|/`, s[0]) < 0 {
+		return s
+	}
+	return `"` + a.Local() + `"` + strings.TrimPrefix(s, a.Local()) // without quotes it had none that it needs
 }
 
 // forbidden are the directories in which no mail is stored, whoever's rights would allow it.
