@@ -75,6 +75,8 @@ type Member struct {
 	Address address.Address // of Address and User
 	Name    string          // full name that was written with the address
 	Err     string          // what is wrong with an Error, with file and line: not for strangers
+
+	tangled bool // the Error is that of several aliases together
 }
 
 // Entry is an alias.

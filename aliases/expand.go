@@ -187,7 +187,7 @@ func (x *expander) name(m Member, in scope) error {
 }
 
 func tooDeep(m Member) Member {
-	return Member{Kind: Error, Text: m.Text, Err: fmt.Sprintf("%s: more than %d aliases inside each other", m.Text, maxDepth)}
+	return Member{Kind: Error, Text: m.Text, Err: fmt.Sprintf("%s: more than %d aliases inside each other", m.Text, maxDepth), tangled: true}
 }
 
 // circle is who ends the circle that m closes: m itself when an alias names itself, or else the first of its aliases
@@ -212,7 +212,7 @@ func (x *expander) circle(m Member, names []string) (Member, error) {
 			return Member{Kind: User, Text: name, Address: a}, nil
 		}
 	}
-	return Member{Kind: Error, Text: m.Text, Err: "aliases lead in a circle: " + strings.Join(append(slices.Clone(names), names[0]), ", ")}, nil
+	return Member{Kind: Error, Text: m.Text, Err: "aliases lead in a circle: " + strings.Join(append(slices.Clone(names), names[0]), ", "), tangled: true}, nil
 }
 
 func (x *expander) local(a address.Address) bool {

@@ -111,7 +111,7 @@ func (f *file) drop() {
 
 // tell reports what is wrong with an index, once while it stays so.
 func (f *file) tell(err error) {
-	if errors.Is(err, errNoIndex) || errors.Is(err, errStale) {
+	if errors.Is(err, ErrNoIndex) || errors.Is(err, ErrStale) {
 		f.reported = ""
 		return
 	}

@@ -25,9 +25,10 @@ type indexed struct {
 	users       atomic.Int32 // of the files: the last one closes them
 }
 
+// Why a text is read that has no index now.
 var (
-	errNoIndex = errors.New("there is no index")
-	errStale   = errors.New("the index is older than the file")
+	ErrNoIndex = errors.New("there is no index")
+	ErrStale   = errors.New("the index is older than the file")
 )
 
 // badIndex says why the text must be read instead.
@@ -46,7 +47,7 @@ func (b *badIndex) Unwrap() error { return b.err }
 func openIndex(name string, not fsys.Info) (*indexed, error) {
 	index, err := fsys.OS{}.Open(name + IndexSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoIndex
+		return nil, ErrNoIndex
 	}
 	if err != nil {
 		return nil, &badIndex{name, err}
@@ -59,7 +60,7 @@ func openIndex(name string, not fsys.Info) (*indexed, error) {
 	}
 	if x.seen == not {
 		x.release()
-		return nil, errNoIndex
+		return nil, ErrNoIndex
 	}
 	return x, nil
 }
@@ -80,7 +81,7 @@ func (x *indexed) open(name string) (err error) {
 		return x.bad(err)
 	}
 	if !s.of(x.stamp) {
-		return errStale
+		return ErrStale
 	}
 	if x.names, err = cdb.NewReader(sealed{x.index, s}, int64(s.database)); err != nil {
 		return x.bad(err)
@@ -157,7 +158,7 @@ func (x *indexed) find(name string, limit int) (located, bool, error) {
 	}
 	// When another file has got its name it is still what it was, though not in all that stat tells.
 	if now, err := x.text.Stat(); err != nil || now.Size != x.stamp.Size || !now.ModTime.Equal(x.stamp.ModTime) {
-		return located{}, false, x.bad(errors.Join(errStale, err))
+		return located{}, false, x.bad(errors.Join(ErrStale, err))
 	}
 	have, l, problem := e.key()
 	switch {

@@ -83,6 +83,19 @@ func readMember(piece string, open bool) (Member, error) {
 	return m.checked()
 }
 
+// Spelled is a member as aliases(5) has it, without the quotes that a list needs.
+func (m Member) Spelled() string {
+	switch m.Kind {
+	case Pipe:
+		return "|" + m.Text
+	case Maildir:
+		return m.Text + "/"
+	case Include:
+		return includeWord + m.Text
+	}
+	return m.Text
+}
+
 func control(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // includeWord begins a member that is a file of members.
