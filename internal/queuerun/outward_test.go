@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postrider/internal/config"
+	"postrider/internal/dns"
 	"postrider/internal/local"
 	"postrider/internal/route"
 	"postrider/internal/smtp"
@@ -148,5 +149,41 @@ func TestABrokenTableHoldsMail(t *testing.T) {
 	last, _ := b.message().History.Last(0)
 	if last.Text != "a table cannot be used" {
 		t.Errorf("%+v", last)
+	}
+}
+
+// tabled makes a bench with a real router, by these aliases and virtusertable.
+func tabled(t *testing.T, aliasText, virtual string) *bench {
+	t.Helper()
+	b := newBench(t, nil)
+	dir := t.TempDir()
+	conf := settings()
+	conf.Tables, conf.Aliases = config.Tables{Virtusertable: filepath.Join(dir, "virtusertable")}, []string{filepath.Join(dir, "aliases")}
+	for path, text := range map[string]string{conf.Aliases[0]: aliasText, conf.Tables.Virtusertable: virtual} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Router = route.New(conf, dns.Zone("y.test. MX 10 mx.y.test.\nmx.y.test. A 192.0.2.1\n"), route.NewPasswd("/dev/null"))
+	return b
+}
+
+func TestAMemberThatATableMakesAnAlias(t *testing.T) {
+	b := tabled(t, "list: x@v.test, a@y.test\ntwo: b@y.test, c@y.test\n", "x@v.test two\n")
+	b.submit("hello", "list@mail.here.test")
+	b.run(Selection{})
+	b.want(map[string]int{"a@y.test hello": 1, "b@y.test hello": 1, "c@y.test hello": 1})
+	b.wantEmpty()
+}
+
+func TestAliasesAndTablesThatLeadInACircleEnd(t *testing.T) {
+	b := tabled(t, "list: x@v.test, a@y.test\n", "x@v.test list\n")
+	b.submit("hello", "list@mail.here.test", "x@v.test")
+	b.run(Selection{})
+	if n := b.world.count("a@y.test hello"); n != 1 {
+		t.Errorf("delivered %d times", n)
+	}
+	if n := len(b.messages()); n > 0 {
+		t.Errorf("%d messages wait: %+v", n, b.messages()[0].Envelope.Rcpts)
 	}
 }
