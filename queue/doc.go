@@ -10,6 +10,7 @@
 //	journal/  what happened to a message after it was accepted: ID
 //	hosts/    next hops that could not be reached: the next hop, escaped
 //	lock      held by the daemon that runs the queue
+//	origins   the messages that were taken in from other mail systems (Origins)
 //
 // One file is one message: an envelope of "field: value" lines, an empty line, and the message as it goes over
 // the wire (CRLF line ends, not dot-stuffed). Words of a value are escaped so that no byte of a value can end

@@ -107,6 +107,7 @@ func (a *app) commands() []*cli.Command {
 		{Name: "config", Usage: "print the settings that differ from the defaults", Action: a.config,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "print the defaults as well"}}},
 		{Name: "explain", Usage: "say where mail for an address goes, and why", ArgsUsage: "ADDRESS...", Flags: explainFlags(), Action: a.explain},
+		a.importCommand(),
 		a.aliasCommand(),
 		{Name: "user", Usage: "change or list those who may log in to the server", Action: a.userUsage, Subcommands: a.userCommands(), ArgsUsage: "COMMAND"},
 		{Name: "version", Usage: "print the version", Action: a.version},

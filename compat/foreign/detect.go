@@ -58,7 +58,11 @@ func Read(src Source) (*Import, error) {
 	case 0:
 		return nil, notFound(src)
 	case 1:
-		return found[0].read(tree, found[0].file)
+		m, err := found[0].read(tree, found[0].file)
+		if err == nil {
+			m.tidy()
+		}
+		return m, err
 	}
 	var names []string
 	for _, m := range found {

@@ -78,12 +78,15 @@ func (m *Import) dmaRest(values map[string]line) {
 		case "SMARTHOST", "PORT", "ALIASES", "AUTHPATH", "SECURETRANSFER", "SECURETRANS", "STARTTLS", "OPPORTUNISTIC_TLS", "VERIFYCERT", "MAILNAME",
 			"SPOOLDIR", "DBOUNCEPROG", "INSECURE", "SECURE", "FULLBOUNCE":
 		case "MASQUERADE":
-			if _, domain, ok := strings.Cut(v.text, "@"); ok && domain != "" {
-				m.set("origin", domain, v.at)
-			} else if !ok {
-				m.set("origin", v.text, v.at)
+			user, domain, ok := strings.Cut(v.text, "@")
+			if !ok {
+				user, domain = "", v.text
 			}
-			m.differs(v.at, "MASQUERADE: origin completes addresses that have no domain; others stay as they are")
+			if user != "" {
+				m.left(v.at, "MASQUERADE: the user of senders stays who it is; see tables.genericstable")
+			}
+			m.set("masquerade", domain, v.at)
+			m.exposed(v.at, nil)
 		case "DEFER":
 			m.differs(v.at, "DEFER: mail is tried at once; sendmail -odq only queues")
 		case "NULLCLIENT":

@@ -110,15 +110,16 @@ func (x *exim) names() {
 	if host, at, ok := x.macro("MAIN_HARDCODE_PRIMARY_HOSTNAME"); ok {
 		x.set("hostname", host, at)
 	}
-	origin := x.tree.firstLine("/etc/mailname")
-	at := Place{File: "/etc/mailname"}
 	hide, hideAt := x.get("dc_hide_mailname")
 	read, readAt := x.get("dc_readhost")
-	if isTrue(hide) && read != "" && (x.kind() == "smarthost" || x.kind() == "satellite") {
-		origin, at = read, readAt
-		x.differs(hideAt, "the visible name completes addresses that have no domain; others stay as they are")
+	x.set("origin", x.tree.firstLine("/etc/mailname"), Place{File: "/etc/mailname"})
+	switch kind := x.kind(); {
+	case kind == "satellite" && read != "": // all local mail goes there
+		x.set("origin", read, readAt)
+	case kind == "smarthost" && isTrue(hide) && read != "":
+		x.set("masquerade", read, hideAt)
+		x.exposed(hideAt, nil)
 	}
-	x.set("origin", origin, at)
 	domains, domainsAt := x.get("dc_other_hostnames")
 	for _, d := range eximList(domains) {
 		if x.kind() == "satellite" && strings.EqualFold(d, read) {
@@ -129,6 +130,9 @@ func (x *exim) names() {
 			continue
 		}
 		x.add("domains", domainsAt, d)
+		if x.Get("masquerade") != nil {
+			x.add("masquerade_domains", domainsAt, d)
+		}
 	}
 }
 
@@ -259,6 +263,10 @@ func (x *exim) local() {
 	case "", "mail_spool":
 	case "maildir_home":
 		x.set("local.mailbox", "maildir:{home}/Maildir", at)
+	case "procmail_pipe":
+		x.set("local.mailbox", "command:/usr/bin/procmail", at)
+	case "maildrop_pipe":
+		x.set("local.mailbox", "command:/usr/bin/maildrop", at)
 	default:
 		x.left(at, "dc_localdelivery = %s: mail goes to local.mailbox", how)
 	}
@@ -285,13 +293,11 @@ func (x *exim) addresses() {
 	if err != nil {
 		return
 	}
-	var list []Entry
 	for _, l := range lines(file, text, false) {
 		if user, address, ok := strings.Cut(l.text, ":"); ok {
-			list = append(list, Entry{strings.TrimSpace(user), strings.TrimSpace(address), l.at})
+			x.addEntry("genericstable", Entry{Key: strings.TrimSpace(user), Value: strings.TrimSpace(address), From: l.at})
 		}
 	}
-	x.Tables = append(x.Tables, tableOf("generics", list)...)
 }
 
 // unknown is what nobody has asked for.

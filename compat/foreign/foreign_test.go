@@ -38,9 +38,8 @@ func describe(m *Import) string {
 		fmt.Fprintf(&b, "listen %s %s cert=%s key=%s dovecot=%s\n", l.Address, l.Mode, l.Certificate, l.Key, l.Dovecot)
 	}
 	for _, table := range m.Tables {
-		fmt.Fprintf(&b, "table %s %s\n", table.Kind, table.File)
 		for _, e := range table.Entries {
-			fmt.Fprintf(&b, "%s: %s -> %s\n", table.Kind, e.Key, e.Value)
+			fmt.Fprintf(&b, "%s: %s -> %s (%s)\n", table.Kind, e.Key, e.Value, e.Secret)
 		}
 	}
 	if m.NeedsPassword {

@@ -85,23 +85,39 @@ func (m *Import) set(key string, value any, from Place) {
 			return
 		}
 	case []string:
-		if v = unique(v); len(v) == 0 {
+		if len(v) == 0 {
 			return
 		}
-		value = v
 	}
 	s := Setting{key, value, m.place(from)}
-	if i := slices.IndexFunc(m.Settings, func(s Setting) bool { return s.Key == key }); i >= 0 {
+	if i := m.index(key); i >= 0 {
 		m.Settings[i] = s
 		return
 	}
 	m.Settings = append(m.Settings, s)
 }
 
+func (m *Import) index(key string) int {
+	return slices.IndexFunc(m.Settings, func(s Setting) bool { return s.Key == key })
+}
+
 // add appends to a setting that is a list.
 func (m *Import) add(key string, from Place, values ...string) {
-	old, _ := m.Get(key).([]string)
-	m.set(key, append(slices.Clone(old), values...), from)
+	if i := m.index(key); i >= 0 {
+		old, _ := m.Settings[i].Value.([]string)
+		m.Settings[i] = Setting{key, append(old, values...), m.place(from)}
+		return
+	}
+	m.set(key, slices.Clone(values), from)
+}
+
+// tidy takes away what lists have twice.
+func (m *Import) tidy() {
+	for i, s := range m.Settings {
+		if list, ok := s.Value.([]string); ok && len(list) > 0 {
+			m.Settings[i].Value = unique(list)
+		}
+	}
 }
 
 // left notes that something is missing.

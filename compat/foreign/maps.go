@@ -6,19 +6,28 @@ import (
 	"strings"
 )
 
-// Table is one of the classic tables: a file that can be read as it is, or what a table of the other system says, in
-// Sendmail's words.
+// Table is a file in one of our formats, made of what the other system says.
 type Table struct {
-	Kind    string // "virtual", "mailer", "generics"
-	File    string // "": Entries
+	Kind    string // a key of [tables], or "aliases" for a file that comes before the others
 	Entries []Entry
-	From    Place
 }
 
 // Entry is a line of a table.
 type Entry struct {
 	Key, Value string
 	From       Place
+	Secret     string // of a sender's smarthost: the password, whose file the line names
+}
+
+// addEntry puts a line into a table.
+func (m *Import) addEntry(kind string, e Entry) {
+	for i := range m.Tables {
+		if m.Tables[i].Kind == kind {
+			m.Tables[i].Entries = append(m.Tables[i].Entries, e)
+			return
+		}
+	}
+	m.Tables = append(m.Tables, Table{kind, []Entry{e}})
 }
 
 // indexed are Postfix's types of tables that are made of a text file of the same name.
@@ -91,7 +100,7 @@ func (p *postfix) table(n mapName, at Place) ([]Entry, error) {
 	case n.kind == "inline":
 		return inlineEntries(n.name, at)
 	case n.kind == "static":
-		return []Entry{{"*", strings.Trim(n.name, "{}"), at}}, nil
+		return []Entry{{Key: "*", Value: strings.Trim(n.name, "{}"), From: at}}, nil
 	case n.file() == "":
 		return nil, fmt.Errorf("a table of type %s cannot be read", n.kind)
 	}
@@ -102,7 +111,7 @@ func (p *postfix) table(n mapName, at Place) ([]Entry, error) {
 	var list []Entry
 	for _, l := range lines(n.file(), text, true) {
 		key, value := cutBlank(l.text)
-		list = append(list, Entry{key, value, l.at})
+		list = append(list, Entry{Key: key, Value: value, From: l.at})
 	}
 	return list, nil
 }
@@ -123,18 +132,30 @@ func inlineEntries(s string, at Place) (list []Entry, err error) {
 		if !ok {
 			return nil, fmt.Errorf("a table of type inline is malformed")
 		}
-		list = append(list, Entry{strings.TrimSpace(key), strings.TrimSpace(value), at})
+		list = append(list, Entry{Key: strings.TrimSpace(key), Value: strings.TrimSpace(value), From: at})
 	}
 	return list, nil
 }
 
-// find is the first entry with one of the keys, in the order of the keys. The key "*" is of a table that always answers.
-func find(list []Entry, keys ...string) (Entry, bool) {
+// index has the first entry of each key.
+type index map[string]Entry
+
+func indexOf(list []Entry) index {
+	x := index{}
+	for _, e := range list {
+		key := strings.ToLower(e.Key)
+		if _, ok := x[key]; !ok {
+			x[key] = e
+		}
+	}
+	return x
+}
+
+// find is the entry of the first of the keys that has one. "*" is the key of a table that always answers.
+func (x index) find(keys ...string) (Entry, bool) {
 	for _, key := range append(keys, "*") {
-		for _, e := range list {
-			if strings.EqualFold(e.Key, key) {
-				return e, true
-			}
+		if e, ok := x[strings.ToLower(key)]; ok {
+			return e, true
 		}
 	}
 	return Entry{}, false

@@ -15,6 +15,9 @@ type postfix struct {
 	cf       *mainCF
 	dir      string // of main.cf
 	hostname string // "": not known
+
+	policies     index // of TLS
+	usedPolicies map[Place]bool
 }
 
 // readPostfix reads the configuration whose main.cf is file.
@@ -24,11 +27,11 @@ func readPostfix(tree Tree, file string) (*Import, error) {
 		return nil, unreadable(file, err)
 	}
 	m := &Import{System: "postfix", File: file}
-	p := &postfix{Import: m, tree: tree, cf: parseMainCF(file, text, m), dir: path.Dir(file)}
+	p := &postfix{Import: m, tree: tree, cf: parseMainCF(file, text, m), dir: path.Dir(file), usedPolicies: map[Place]bool{}}
 	p.setDefaults()
 	for _, read := range []func(){
-		p.names, p.destinations, p.networks, p.relayDomains, p.aliasFiles, p.limits, p.smarthost, p.senderHosts, p.mailboxes, p.virtual,
-		p.transport, p.generic, p.queueTimes, p.clientLimits, p.restrictions, p.services,
+		p.names, p.destinations, p.networks, p.relayDomains, p.aliasFiles, p.limits, p.smarthost, p.otherPolicies, p.mailboxes, p.virtual,
+		p.transport, p.generic, p.masquerade, p.queueTimes, p.clientLimits, p.restrictions, p.services,
 	} {
 		read()
 	}

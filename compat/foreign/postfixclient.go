@@ -20,66 +20,72 @@ func (p *postfix) smarthost() {
 	}
 	level, levelAt := p.tlsLevel("")
 	logins, loginsAt := p.logins()
+	used := map[string]bool{}
 	if len(hosts) == 0 {
-		p.withoutSmarthost(level, levelAt, len(logins), loginsAt)
-		return
+		p.withoutSmarthost(level, levelAt)
+		p.senderHosts("", logins, used)
+	} else {
+		s := p.host(hosts[0], logins, at, used)
+		if !strings.HasPrefix(hosts[0], "[") && !isThisMachine(s.host) {
+			p.differs(at, "relayhost: mail goes to the host %s itself; its MX records, which would count without brackets, do not", s.host)
+		}
+		if s.user == "" && len(logins.hosts) > 0 {
+			p.left(loginsAt, "smtp_sasl_password_maps: none of the logins is for %s", hosts[0])
+		}
+		p.setSmarthost(s)
+		p.senderHosts(hosts[0], logins, used)
 	}
+	for _, e := range logins.list {
+		if !used[e.Key] && logins.hosts[strings.ToLower(e.Key)].From == e.From {
+			p.left(e.From, "the login at %s: only smarthosts have one", e.Key)
+		}
+	}
+}
+
+// host is a smarthost with the login that is for it.
+func (p *postfix) host(name string, l logins, at Place, used map[string]bool) smarthost {
 	s := smarthost{from: at}
-	s.host, s.port = cutPort(hosts[0])
-	if !strings.HasPrefix(hosts[0], "[") && !isThisMachine(s.host) {
-		p.differs(at, "relayhost: mail goes to the host %s itself; its MX records, which would count without brackets, do not", s.host)
-	}
-	s.tls, _ = p.tlsLevel(hosts[0])
-	if e, ok := find(logins, hosts[0], s.host); ok {
+	s.host, s.port = cutPort(name)
+	s.tls, _ = p.tlsLevel(name)
+	if e, ok := l.hosts.find(name, s.host); ok {
 		s.user, s.password, _ = strings.Cut(e.Value, ":")
-		s.login = e.From
-		p.otherLogins(logins, e)
-	} else if len(logins) > 0 {
-		p.left(loginsAt, "smtp_sasl_password_maps: none of the logins is for %s", hosts[0])
+		s.login, used[e.Key] = e.From, true
 	}
-	p.setSmarthost(s)
+	return s
 }
 
 // withoutSmarthost tells of what is said about hosts when none is ours to send to.
-func (p *postfix) withoutSmarthost(level protection, levelAt Place, logins int, loginsAt Place) {
+func (p *postfix) withoutSmarthost(level protection, at Place) {
 	if level > opportunistic {
-		p.left(levelAt, "TLS cannot be demanded of all hosts, only of a smarthost: it is used when it is offered")
-	}
-	if logins > 0 {
-		p.left(loginsAt, "smtp_sasl_password_maps: there is no login without a smarthost")
+		p.left(at, "TLS cannot be demanded of all hosts, only of a smarthost: it is used when it is offered")
 	}
 }
 
-// logins are the passwords for other hosts.
-func (p *postfix) logins() ([]Entry, Place) {
+// logins are the passwords at other hosts: those for a host, and those of a sender.
+type logins struct {
+	hosts, senders index
+	list           []Entry
+}
+
+func (p *postfix) logins() (l logins, at Place) {
 	enabled, _, _ := p.get("smtp_sasl_auth_enable")
 	list, at := p.entries("smtp_sasl_password_maps")
+	bySender, _, _ := p.get("smtp_sender_dependent_authentication")
 	if !isTrue(enabled) {
-		return nil, at
+		return l, at
 	}
-	if by, byAt, _ := p.get("smtp_sender_dependent_authentication"); isTrue(by) {
-		var hosts []Entry
-		for _, e := range list {
-			if strings.Contains(e.Key, "@") {
-				p.left(e.From, "the login of the sender %s: there is one login for all", e.Key)
-			} else {
-				hosts = append(hosts, e)
-			}
-		}
-		if len(hosts) == len(list) {
-			p.differs(byAt, "smtp_sender_dependent_authentication: no sender has a login of its own")
-		}
-		list = hosts
-	}
-	return list, at
-}
-
-func (p *postfix) otherLogins(logins []Entry, used Entry) {
-	for _, e := range logins {
-		if e.Key != used.Key {
-			p.left(e.From, "the login at %s: only the smarthost's is used", e.Key)
+	var hosts, senders []Entry
+	for _, e := range list {
+		switch {
+		case !strings.Contains(e.Key, "@"):
+			hosts = append(hosts, e)
+		case isTrue(bySender):
+			senders = append(senders, e)
+		default:
+			p.left(e.From, "the login of the sender %s, which smtp_sender_dependent_authentication does not let count", e.Key)
 		}
 	}
+	return logins{indexOf(hosts), indexOf(senders), list}, at
 }
 
 // tlsLevel is how mail to a host is protected; host "" is all.
@@ -112,118 +118,124 @@ func (p *postfix) tlsLevel(host string) (protection, Place) {
 
 // tlsPolicy looks for the level of one host.
 func (p *postfix) tlsPolicy(host, level string, at Place) (string, Place) {
+	if p.policies == nil {
+		list, _ := p.entries("smtp_tls_policy_maps")
+		p.policies = indexOf(list)
+	}
 	name, _ := cutPort(host)
-	entries, _ := p.entries("smtp_tls_policy_maps")
-	for _, e := range entries {
-		own := words(e.Value)
-		switch {
-		case len(own) == 0:
-		case strings.EqualFold(e.Key, host) || strings.EqualFold(e.Key, name):
-			level, at = own[0], e.From
-			if len(own) > 1 {
-				p.left(e.From, "the TLS policy of %s: nothing but its level is used", e.Key)
-			}
-		default:
-			p.left(e.From, "the TLS policy of %s: there are no policies for single hosts", e.Key)
+	e, ok := p.policies.find(host, name)
+	own := words(e.Value)
+	if !ok || len(own) == 0 {
+		return level, at
+	}
+	if len(own) > 1 {
+		p.left(e.From, "the TLS policy of %s: nothing but its level is used", e.Key)
+	}
+	p.usedPolicies[e.From] = true
+	return own[0], e.From
+}
+
+// otherPolicies are those of hosts that are no smarthosts.
+func (p *postfix) otherPolicies() {
+	list, _ := p.entries("smtp_tls_policy_maps")
+	for _, e := range list {
+		if !p.usedPolicies[e.From] {
+			p.left(e.From, "the TLS policy of %s: only smarthosts have one", e.Key)
 		}
 	}
-	return level, at
 }
 
-// senderHosts are the smarthosts that hold for some senders.
-func (p *postfix) senderHosts() {
-	entries, _ := p.entries("sender_dependent_relayhost_maps")
-	for _, e := range entries {
-		p.left(e.From, "the smarthost of the sender %s: all senders have the same", e.Key)
+// senderHosts are the smarthosts that hold for some senders, and their logins at the smarthost of all, relayhost.
+func (p *postfix) senderHosts(relayhost string, l logins, used map[string]bool) {
+	hosts, _ := p.entries("sender_dependent_relayhost_maps")
+	done := indexOf(hosts)
+	for _, e := range hosts {
+		p.senderHost(e.Key, e.Value, e.From, l, used)
+	}
+	for _, e := range l.list {
+		_, has := done[strings.ToLower(e.Key)]
+		switch {
+		case has || l.senders[strings.ToLower(e.Key)].From != e.From:
+		case relayhost == "":
+			p.left(e.From, "the login of the sender %s: there is no smarthost for it", e.Key)
+		default:
+			p.senderHost(e.Key, relayhost, e.From, l, used)
+		}
 	}
 }
 
-// generic rewrites addresses in mail that leaves the machine.
+// senderHost is the smarthost of one sender, or of all of a domain.
+func (p *postfix) senderHost(sender, host string, at Place, l logins, used map[string]bool) {
+	if !strings.Contains(sender, "@") || strings.EqualFold(host, "DUNNO") || len(words(host)) != 1 {
+		p.left(at, "the smarthost of the sender %s", sender)
+		return
+	}
+	s := p.host(host, l, at, used)
+	if e, ok := l.senders.find(sender); ok {
+		s.user, s.password, _ = strings.Cut(e.Value, ":")
+		s.login = e.From
+	}
+	p.addEntry("smarthosts", Entry{Key: sender, Value: p.url(s), From: at, Secret: s.password})
+}
+
+// generic rewrites the senders of mail that leaves the machine.
 func (p *postfix) generic() {
-	entries, _ := p.entries("smtp_generic_maps")
-	p.Tables = append(p.Tables, tableOf("generics", entries)...)
+	entries, at := p.entries("smtp_generic_maps")
+	if len(entries) > 0 {
+		p.differs(at, "smtp_generic_maps: senders are rewritten, and not recipients")
+	}
+	for _, e := range entries {
+		if to, ok := strings.CutPrefix(e.Value, "@"); ok {
+			e.Value = "%1@" + to
+		}
+		p.addEntry("genericstable", e)
+	}
 }
 
 // transport says how mail for some domains goes.
 func (p *postfix) transport() {
 	entries, _ := p.entries("transport_maps")
-	var list []Entry
 	for _, e := range entries {
-		value, ok := mailerOf(e.Value)
+		value, ok := p.mailer(e.Key, e.Value)
 		switch {
 		case !ok:
 			p.left(e.From, "the transport of %s: there is none like %s", e.Key, e.Value)
+			continue
 		case strings.Contains(e.Key, "@"):
 			p.left(e.From, "the transport of %s: only domains have one", e.Key)
+			continue
 		case e.Key == "*":
-			list = append(list, Entry{".", value, e.From})
-		default:
-			list = append(list, Entry{e.Key, value, e.From})
+			e.Key = "."
 		}
+		e.Value = value
+		p.addEntry("mailertable", e)
 	}
-	p.Tables = append(p.Tables, tableOf("mailer", list)...)
 }
 
-// mailerOf is the mailer that a transport is in Sendmail's words.
-func mailerOf(transport string) (string, bool) {
+// mailer is a transport in Sendmail's words. One that names no host means the exchangers of the domain.
+func (p *postfix) mailer(domain, transport string) (string, bool) {
 	name, next, _ := strings.Cut(transport, ":")
-	host, port := cutPort(next)
-	if strings.HasPrefix(next, "[") {
-		host = "[" + host + "]"
-	}
-	if port != "" {
-		host += ":" + port
-	}
 	switch name {
 	case "smtp", "relay", "":
-		return "smtp:" + host, host != ""
-	case "lmtp":
-		if strings.HasPrefix(next, "unix:") {
-			return "", false
+		if next == "" && name != "" && domain != "*" && !strings.HasPrefix(domain, ".") {
+			next = domain
 		}
-		return "lmtp:" + strings.TrimPrefix(host, "inet:"), host != ""
+		return "smtp:" + next, next != ""
+	case "lmtp":
+		if socket, ok := strings.CutPrefix(next, "unix:"); ok {
+			return "lmtp+unix:" + p.inQueue(socket), true
+		}
+		return "lmtp:" + strings.TrimPrefix(next, "inet:"), next != ""
 	case "error":
-		return "error:" + next, true
+		code, text, ok := strings.Cut(next, " ")
+		if !ok || strings.Count(code, ".") != 2 {
+			return "error:5.1.2:550 " + next, true
+		}
+		return "error:" + code + ":550 " + text, code[0] == '5'
 	case "local":
 		return "local:", true
 	}
 	return "", false
-}
-
-// virtual are addresses that stand for others.
-func (p *postfix) virtual() {
-	entries, _ := p.entries("virtual_alias_maps")
-	if _, _, set := p.get("virtual_alias_maps"); !set {
-		entries, _ = p.entries("virtual_maps")
-	}
-	var list []Entry
-	var domains []string
-	for _, e := range entries {
-		if !strings.Contains(e.Key, "@") && strings.Contains(e.Key, ".") {
-			domains = append(domains, e.Key) // a line that makes its key a domain of aliases
-			continue
-		}
-		if to, ok := strings.CutPrefix(e.Value, "@"); ok {
-			e.Value = "%1@" + to
-		}
-		list = append(list, e)
-	}
-	p.Tables = append(p.Tables, tableOf("virtual", list)...)
-	if value, at, set := p.get("virtual_alias_domains"); set && !strings.Contains(value, "virtual_alias_maps") {
-		more, _ := p.patterns("virtual_alias_domains")
-		p.add("domains", at, more...)
-	} else if len(domains) > 0 {
-		p.add("domains", list0(entries).From, domains...)
-	}
-}
-
-func list0(list []Entry) Entry { return append(list, Entry{})[0] }
-
-func tableOf(kind string, entries []Entry) []Table {
-	if len(entries) == 0 {
-		return nil
-	}
-	return []Table{{Kind: kind, Entries: entries, From: entries[0].From}}
 }
 
 // mailboxes are where local mail goes.
@@ -242,8 +254,9 @@ func (p *postfix) mailboxes() {
 		}
 		p.set("local.mailbox", kind+"{home}/"+strings.TrimSuffix(file, "/"), at)
 	}
-	if command, at, set := p.get("mailbox_command"); set && command != "" {
-		p.left(at, "mailbox_command: a command does not deliver for all users; put it into their .forward files")
+	p.cf.used["mailbox_command"] = true
+	if command := p.cf.params["mailbox_command"]; command.text != "" { // its variables are those of a shell
+		p.mailboxCommand(command.text, command.at)
 	}
 	if transport, at, set := p.get("mailbox_transport"); set && transport != "" {
 		p.mailboxTransport(transport, at)
@@ -251,6 +264,53 @@ func (p *postfix) mailboxes() {
 	if value, at, set := p.get("recipient_delimiter"); set && value != "+" && value != "" {
 		p.left(at, "recipient_delimiter = %s: what follows a user's name is cut off at \"+\"", value)
 	}
+}
+
+// mailboxCommand hands local mail to a program, procmail as a rule. It must not need a shell.
+func (p *postfix) mailboxCommand(command string, at Place) {
+	list := shellWords(command)
+	if len(list) == 0 || strings.ContainsAny(command, "|&;<>()`*?[]#~=%!{}\\") {
+		p.left(at, "mailbox_command: it needs a shell, which there is none")
+		return
+	}
+	out := []string{"command:" + p.program(list[0])}
+	for _, word := range list[1:] {
+		switch word {
+		case "$EXTENSION", "${EXTENSION}":
+			if last := len(out) - 1; last > 0 && strings.HasPrefix(out[last], "-") {
+				out = out[:last]
+			}
+			p.differs(at, "mailbox_command: the program is not told what follows the user's name, $EXTENSION")
+			continue
+		case "$USER", "$LOGNAME":
+			word = "{user}"
+		case "$HOME":
+			word = "{home}"
+		case "$SENDER":
+			word = "{sender}"
+		case "$RECIPIENT":
+			word = "{recipient}"
+		}
+		if strings.ContainsAny(word, "$ ") {
+			p.left(at, "mailbox_command: %s is not known", word)
+			return
+		}
+		out = append(out, word)
+	}
+	p.set("local.mailbox", strings.Join(out, " "), at)
+}
+
+// program is the path of a program.
+func (p *postfix) program(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return name
+	}
+	for _, dir := range []string{"/usr/bin/", "/usr/local/bin/", "/bin/", "/usr/lib/dovecot/", "/usr/libexec/dovecot/"} {
+		if p.tree.exists(dir + name) {
+			return dir + name
+		}
+	}
+	return "/usr/bin/" + name
 }
 
 // mailboxTransport hands local mail to LMTP by a Unix socket, Dovecot's as a rule.

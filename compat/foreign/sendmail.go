@@ -11,6 +11,8 @@ import (
 type sendmail struct {
 	*Import
 	tree       Tree
+	limited    bool              // what is masqueraded, to class M
+	envelope   bool              // the envelope is masqueraded
 	options    map[string][]line // by their long name in lower case
 	macros     map[string]line
 	classes    map[string][]line
@@ -35,7 +37,7 @@ func readSendmail(tree Tree, file string) (*Import, error) {
 		s.noMSA = true // its port is among the lines
 		s.cf(lines(file, text, true))
 	}
-	for _, read := range []func(){s.names, s.domains, s.relays, s.aliasFiles, s.limits, s.privacy, s.smarthost, s.listen, s.mapFiles} {
+	for _, read := range []func(){s.names, s.masquerade, s.domains, s.relays, s.aliasFiles, s.limits, s.privacy, s.smarthost, s.listen, s.mapFiles} {
 		read()
 	}
 	return s.Import, nil
@@ -110,6 +112,12 @@ func (s *sendmail) classFile(class, spec string, at Place) {
 		s.left(at, "the members of class %s: %s is not a file", class, file)
 		return
 	}
+	key := map[string]string{"w": "tables.local_host_names", "R": "tables.relay_domains"}[class]
+	into := class
+	if key != "" && s.Get(key) == nil {
+		s.set(key, file, at) // in the same format
+		into, optional = class+" of a table", true
+	}
 	text, err := s.tree.read(file, maxConfig)
 	if err != nil {
 		if !optional {
@@ -120,7 +128,7 @@ func (s *sendmail) classFile(class, spec string, at Place) {
 	for _, l := range lines(file, text, false) {
 		word, _, _ := strings.Cut(l.text, "#")
 		for _, word := range words(word) {
-			s.classes[class] = append(s.classes[class], line{word, l.at})
+			s.classes[into] = append(s.classes[into], line{word, l.at})
 		}
 	}
 }
@@ -156,12 +164,33 @@ func (s *sendmail) names() {
 			s.set("hostname", host, j.at)
 		}
 	}
-	if m := s.macros["M"]; m.text != "" {
-		s.set("origin", m.text, m.at)
-		s.differs(m.at, "masquerading: origin completes addresses that have no domain; others stay as they are")
+}
+
+// masquerade is macro M, for all of the site's own names, or with limited_masquerade for those of class M alone.
+func (s *sendmail) masquerade() {
+	m := s.macros["M"]
+	if m.text == "" {
+		return
 	}
-	for _, l := range s.classes["M"] {
-		s.left(l.at, "masquerading of %s: addresses with a domain stay as they are", l.text)
+	s.set("masquerade", m.text, m.at)
+	classes := append([]line(nil), s.classes["M"]...)
+	if !s.limited {
+		classes = append(append(classes, s.classes["w"]...), s.classes["w of a table"]...)
+	}
+	for _, l := range classes {
+		if !strings.ContainsAny(l.text, "[$") && !strings.EqualFold(l.text, "localhost") {
+			s.add("masquerade_domains", l.at, l.text)
+		}
+	}
+	var users []string
+	for _, l := range s.classes["E"] {
+		users = append(users, l.text)
+	}
+	if len(users) > 0 {
+		s.exposed(s.classes["E"][0].at, users)
+	}
+	if !s.envelope {
+		s.differs(m.at, "masquerading: the envelope sender is masqueraded as well")
 	}
 }
 

@@ -52,10 +52,11 @@ func TestSendmailMC(t *testing.T) {
 		{"a login in a table", "define(`SMART_HOST', `[smtp.example]')\nFEATURE(`authinfo', `hash -o /etc/mail/authinfo.db')", []string{"smarthost.url=submission://me@smtp.example:25\n", "password=pa ss\n", "left /etc/mail/authinfo:2: the login at other.example"}},
 		{"a login in the access table", "define(`SMART_HOST', `[x.example]')\nFEATURE(`access_db')", []string{"smarthost.url=submission://you@x.example:25\n", "password=secret\n"}},
 		{"a table of logins that is gone", "define(`SMART_HOST', `a')\nFEATURE(`authinfo', `hash /gone')", []string{"left /etc/mail/sendmail.mc:2: /gone cannot be read"}},
-		{"masquerading", "MASQUERADE_AS(`a.example')\nMASQUERADE_DOMAIN(`b.example')", []string{"origin=a.example", "left /etc/mail/sendmail.mc:2: masquerading of b.example"}},
+		{"masquerading", "MASQUERADE_AS(`a.example')\nMASQUERADE_DOMAIN(`b.example')", []string{"masquerade=a.example", "masquerade_domains=[b.example]", "!origin"}},
 		{"the host's name", "define(`confDOMAIN_NAME', `$w.example.net')", []string{"hostname=mail.example.net"}},
 		{"a name that is computed", "define(`confDOMAIN_NAME', `$k.net')", []string{"left /etc/mail/sendmail.mc:1: the name of this host"}},
-		{"local domains", "LOCAL_DOMAIN(`a.example b.example')\nFEATURE(`use_cw_file')", []string{"domains=[a.example b.example c.example]"}},
+		{"local domains", "LOCAL_DOMAIN(`a.example b.example')\nFEATURE(`use_cw_file')\nMASQUERADE_AS(`m')\nEXPOSED_USER(`root bob')", []string{"domains=[a.example b.example]", "tables.local_host_names=/etc/mail/local-host-names", "masquerade_domains=[a.example b.example c.example]", "exposed_users=[root bob]"}},
+		{"nothing but what is named is masqueraded", "LOCAL_DOMAIN(`a.example')\nMASQUERADE_AS(`m')\nFEATURE(`limited_masquerade')", []string{"masquerade=m", "!masquerade_domains"}},
 		{"relays", "RELAY_DOMAIN(`a.example 192.168.1')", []string{"relay.domains=[a.example .a.example]", "relay.networks=[127.0.0.0/8 ::1 192.168.1.0/24]"}},
 		{"aliases", "define(`ALIAS_FILE', `/etc/mail/aliases,hash:/etc/mail/lists')", []string{"aliases=[/etc/mail/aliases /etc/mail/lists]"}},
 		{"size", "define(`confMAX_MESSAGE_SIZE', `20000000')", []string{"message_size_limit=20000000"}},
@@ -69,16 +70,18 @@ func TestSendmailMC(t *testing.T) {
 		{"logins to the server", "define(`confAUTH_MECHANISMS', `LOGIN PLAIN')", []string{"left /etc/mail/sendmail.mc:1: logins are checked by Cyrus SASL"}},
 		{"DNS lists", "FEATURE(`dnsbl', `zen.example', `\"554 no\"')\nFEATURE(`enhdnsbl', `b.example')", []string{"smtpd.dns_lists=[zen.example b.example]"}},
 		{"a greeting that waits", "FEATURE(`greet_pause', `2500')", []string{"smtpd.greeting_delay=3s"}},
-		{"classic tables", "FEATURE(`virtusertable', `hash -o /etc/mail/virtusertable.db')\nFEATURE(`mailertable')", []string{"table virtual /etc/mail/virtusertable", "!mailertable"}},
+		{"classic tables", "FEATURE(`virtusertable', `hash -o /etc/mail/virtusertable.db')\nFEATURE(`mailertable')", []string{"tables.virtusertable=/etc/mail/virtusertable\n", "tables.mailertable=/etc/mail/mailertable\n", "note /etc/mail/domaintable: Sendmail does not use"}},
+		{"procmail", "FEATURE(`local_procmail')", []string{"local.mailbox=command:/usr/bin/procmail\n"}},
+		{"senders that others see", "FEATURE(`genericstable')\nGENERICS_DOMAIN(`a.example b.example')", []string{"tables.genericstable=/etc/mail/genericstable", "generics_domains: b.example ->"}},
 		{"a filter", "INPUT_MAIL_FILTER(`x', `S=local:/x')", []string{"left /etc/mail/sendmail.mc:1: INPUT_MAIL_FILTER"}},
 		{"what means nothing", "VERSIONID(`x')\nOSTYPE(`debian')\nundefine(`confHOST_STATUS_DIRECTORY')\nMAILER(`smtp')\ndefine(`confTO_IDENT', `0')\n" + port, []string{"-"}},
 		{"what nobody knows", "define(`confMINE', `1')\nFEATURE(`mine')\nMINE(`x')", []string{"left /etc/mail/sendmail.mc:1: confMINE", "left /etc/mail/sendmail.mc:2: FEATURE(mine)", "left /etc/mail/sendmail.mc:3: MINE"}},
 		{"rules", "LOCAL_RULESETS\nSLocal_check_rcpt\nR$*\t$: $1\n" + port, []string{"left /etc/mail/sendmail.mc:2: a rule", "left /etc/mail/sendmail.mc:3: a rule"}},
-		{"lines of sendmail.cf", "LOCAL_CONFIG\nCwa.example\nDMb.example\nO MaxMessageSize=5\n" + port, []string{"domains=[a.example]", "origin=b.example", "message_size_limit=5"}},
+		{"lines of sendmail.cf", "LOCAL_CONFIG\nCwa.example\nDMb.example\nO MaxMessageSize=5\n" + port, []string{"domains=[a.example]", "masquerade=b.example", "message_size_limit=5"}},
 	} {
 		m := read(t, "/etc/mail/sendmail.mc", tt.text+"\n", "/etc/mail/local-host-names", "# mine\nlocalhost\nc.example # too\n",
 			"/etc/mail/authinfo", `AuthInfo:smtp.example "U:root" "I:me" "P:pa ss" "M:PLAIN"`+"\n"+`authinfo:other.example "U:o" "P:o"`+"\n",
-			"/etc/mail/access", "Connect:10 RELAY\nAuthInfo:x.example \"U:you\" \"P=c2VjcmV0\"\n", "/etc/mail/virtusertable", "a@b c\n")
+			"/etc/mail/access", "Connect:10 RELAY\nAuthInfo:x.example \"U:you\" \"P=c2VjcmV0\"\n", "/etc/mail/virtusertable", "a@b c\n", "/etc/mail/domaintable", "")
 		t.Run(tt.name, func(t *testing.T) { check(t, m, tt.wants...) })
 	}
 }
@@ -89,7 +92,7 @@ func TestSendmailCF(t *testing.T) {
 		"O DaemonPortOptions=Name=MTA, Addr=127.0.0.1\nO DaemonPortOptions=Port=587, Name=MSA, M=E\nKaccess hash -T<TMPF> /etc/mail/acc\n" +
 		"Mrelay,\t\tP=[IPC], F=mDFMuXa8k, S=EnvFromSMTP/HdrFromSMTP,\n\t\tE=\\r\\n, L=2040,\n\t\tA=TCP $h 2525\nR$*\t\t$: $1\n"
 	m := read(t, "/etc/mail/sendmail.cf", cf, "/etc/mail/relay-domains", "d.example\n", "/etc/mail/local-host-names", "e.example\n", "/etc/mail/acc", "AuthInfo: \"I:i\" \"P:p\"\n")
-	check(t, m, "smarthost.url=submission://i@r.example:2525\n", "origin=a.example", "hostname=mail.example.net", "domains=[b.example c.example e.example]",
-		"relay.domains=[d.example .d.example]", "aliases=[/etc/mail/aliases]", "message_size_limit=1000000", "queue.lifetime=4d", "smtpd.vrfy=off",
+	check(t, m, "smarthost.url=submission://i@r.example:2525\n", "masquerade=a.example", "hostname=mail.example.net", "domains=[b.example c.example]", "tables.local_host_names=/etc/mail/local-host-names",
+		"tables.relay_domains=/etc/mail/relay-domains", "aliases=[/etc/mail/aliases]", "message_size_limit=1000000", "queue.lifetime=4d", "smtpd.vrfy=off",
 		"listen 127.0.0.1:25 smtp", "listen :587 submission", "smtpd.access=/etc/mail/acc", "the rules are not read", "-")
 }

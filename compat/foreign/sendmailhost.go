@@ -182,17 +182,21 @@ func daemonPort(spec string) Listen {
 
 // mapFiles are the classic tables. Their text files are read as they are.
 func (s *sendmail) mapFiles() {
-	for _, row := range []struct{ name, kind string }{{"virtusertable", "virtual"}, {"virtuser", "virtual"}, {"mailertable", "mailer"}, {"genericstable", "generics"}, {"generics", "generics"}} {
+	for _, row := range []struct{ key, name, other string }{
+		{"virtusertable", "virtusertable", "virtuser"}, {"mailertable", "mailertable", "mailertable"},
+		{"genericstable", "genericstable", "generics"}, {"domaintable", "domaintable", "domaintable"},
+	} {
 		table, ok := s.tables[row.name]
-		if !ok || !s.tree.exists(table.text) {
-			continue
+		if !ok {
+			table, ok = s.tables[row.other]
 		}
-		s.Tables = append(s.Tables, Table{Kind: row.kind, File: table.text, From: table.at})
+		if place := "/etc/mail/" + row.key; ok {
+			s.set("tables."+row.key, table.text, table.at)
+		} else if s.tree.exists(place) {
+			s.differs(Place{File: place}, "Sendmail does not use this file; postrider does when it is there")
+		}
 	}
 	if access := s.tables["access"]; access.text != "" && access.text != "/etc/mail/access" && path.IsAbs(access.text) {
 		s.set("smtpd.access", access.text, access.at)
-	}
-	if d, ok := s.tables["domaintable"]; ok && s.tree.exists(d.text) {
-		s.left(d.at, "domaintable: domains are not renamed")
 	}
 }

@@ -17,7 +17,7 @@ var defines = map[string]string{
 // mcNothing are the defines and calls that mean nothing here.
 var mcNothing = map[string]bool{
 	"VERSIONID": true, "OSTYPE": true, "DOMAIN": true, "MAILER": true, "undefine": true, "sinclude": true, "ifdef": true, "ifelse": true,
-	"TRUST_AUTH_MECH": true, "EXPOSED_USER": true, "LOCAL_USER": true, "LOCAL_RULESETS": true, "changequote": true, "MODIFY_MAILER_FLAGS": true,
+	"TRUST_AUTH_MECH": true, "LOCAL_USER": true, "LOCAL_RULESETS": true, "changequote": true, "MODIFY_MAILER_FLAGS": true,
 	"_USE_ETC_MAIL_": true, "MAIL_SETTINGS_DIR": true, "QUEUE_DIR": true, "MSP_QUEUE_DIR": true, "HELP_FILE": true, "STATUS_FILE": true, "confPID_FILE": true,
 	"confHOST_STATUS_DIRECTORY": true, "confDEF_USER_ID": true, "confRUN_AS_USER": true, "confTRUSTED_USER": true, "confTRUSTED_USERS": true, "confTO_IDENT": true,
 	"confTO_CONNECT": true, "confTO_ICONNECT": true, "confTO_COMMAND": true, "confLOG_LEVEL": true, "confAUTO_REBUILD": true, "confDONT_PROBE_INTERFACES": true,
@@ -79,7 +79,15 @@ func (s *sendmail) call(c macro) {
 		s.classFile("R", value, c.at)
 	case "DAEMON_OPTIONS":
 		s.ports = append(s.ports, line{value, c.at})
-	case "CLIENT_OPTIONS", "GENERICS_DOMAIN", "GENERICS_DOMAIN_FILE", "VIRTUSER_DOMAIN", "VIRTUSER_DOMAIN_FILE":
+	case "EXPOSED_USER":
+		s.addClass("E", c)
+	case "GENERICS_DOMAIN_FILE":
+		s.set("tables.generics_domains", value, c.at)
+	case "GENERICS_DOMAIN":
+		for _, word := range words(value) {
+			s.addEntry("generics_domains", Entry{Key: word, From: c.at})
+		}
+	case "CLIENT_OPTIONS", "VIRTUSER_DOMAIN", "VIRTUSER_DOMAIN_FILE":
 	case "INPUT_MAIL_FILTER", "MAIL_FILTER":
 		s.left(c.at, "%s: there are no mail filters (milters)", c.name)
 	default:
@@ -112,7 +120,7 @@ func (s *sendmail) define(c macro) {
 	case "MAIL_HUB", "LOCAL_RELAY", "LUSER_RELAY":
 		s.left(c.at, "%s: local mail is delivered on this machine", name)
 	case "LOCAL_MAILER_PATH":
-		s.left(c.at, "LOCAL_MAILER_PATH: local mail goes to local.mailbox; put a command into ~/.forward files")
+		s.left(c.at, "LOCAL_MAILER_PATH: local mail goes to local.mailbox, which may be a command")
 	case "confCW_FILE", "confCT_FILE", "confCR_FILE":
 		if name == "confCW_FILE" {
 			s.classFile("w", value, c.at)
@@ -130,6 +138,10 @@ func (s *sendmail) feature(c macro) {
 	switch name {
 	case "use_cw_file":
 		s.classFile("w", "-o /etc/mail/local-host-names", c.at)
+	case "limited_masquerade":
+		s.limited = true
+	case "masquerade_envelope":
+		s.envelope = true
 	case "no_default_msa":
 		s.noMSA = true
 	case "nullclient":
@@ -148,8 +160,13 @@ func (s *sendmail) feature(c macro) {
 		s.set("smtpd.reverse_name", "match", c.at)
 	case "relay_entire_domain":
 		s.left(c.at, "relay_entire_domain: name the networks in relay.networks")
-	case "local_procmail", "local_lmtp":
-		s.left(c.at, "%s: local mail goes to local.mailbox; put a command into ~/.forward files", name)
+	case "local_procmail":
+		if arg == "" {
+			arg = "/usr/bin/procmail"
+		}
+		s.set("local.mailbox", "command:"+arg, c.at)
+	case "local_lmtp":
+		s.left(c.at, "%s: local mail goes to local.mailbox", name)
 	case "promiscuous_relay", "relay_local_from", "relay_mail_from", "loose_relay_check", "relay_based_on_MX", "accept_unqualified_senders",
 		"accept_unresolvable_domains", "accept_unauthenticated", "relay_hosts_only":
 		s.left(c.at, "%s: ours does not take such mail", name)

@@ -27,7 +27,8 @@ func TestExim(t *testing.T) {
 		{"two smarthosts", "dc_eximconfig_configtype='satellite'\ndc_smarthost='a.example;b.example'\n", []string{"smarthost.url=smtp://a.example\n", "left /etc/exim4/update-exim4.conf.conf:2: dc_smarthost: only the first of 2"}},
 		{"an internet site has none", "dc_eximconfig_configtype='internet'\ndc_smarthost='a.example'\n", []string{"!smarthost.url", "-"}},
 		{"local mail alone", "dc_eximconfig_configtype='local'\n", []string{"left", "mail for other domains is sent"}},
-		{"the name in front", "dc_eximconfig_configtype='satellite'\ndc_smarthost='a'\ndc_readhost='v.example'\ndc_hide_mailname='true'\ndc_other_hostnames='v.example;w.example'\n", []string{"origin=v.example", "domains=[w.example]"}},
+		{"the name in front", "dc_eximconfig_configtype='satellite'\ndc_smarthost='a'\ndc_readhost='v.example'\ndc_hide_mailname='true'\ndc_other_hostnames='v.example;w.example'\n", []string{"origin=v.example", "domains=[w.example]", "!masquerade"}},
+		{"the name in front of a smarthost", host + "dc_readhost='v.example'\ndc_hide_mailname='true'\ndc_other_hostnames='w.example'\n", []string{"origin=example.net", "masquerade=v.example", "masquerade_domains=[w.example]", "exposed_users=[]"}},
 		{"the name of the machine", host, []string{"origin=example.net"}},
 		{"local domains", host + "dc_other_hostnames='a.example; b.example'\n", []string{"domains=[a.example b.example]"}},
 		{"a pattern of domains", host + "dc_other_hostnames='*.a.example'\n", []string{"left /etc/exim4/update-exim4.conf.conf:3: dc_other_hostnames"}},
@@ -37,7 +38,7 @@ func TestExim(t *testing.T) {
 		{"a Maildir", host + "dc_localdelivery='maildir_home'\n", []string{"local.mailbox=maildir:{home}/Maildir"}},
 		{"another delivery", host + "dc_localdelivery='dovecot'\n", []string{"left /etc/exim4/update-exim4.conf.conf:3: dc_localdelivery"}},
 		{"size", host, []string{"message_size_limit=20971520"}},
-		{"outgoing addresses", host, []string{"generics: alice -> a@example.com"}},
+		{"outgoing addresses", host, []string{"genericstable: alice -> a@example.com"}},
 		{"what means nothing", host + "dc_minimaldns='false'\nCFILEMODE='644'\ndc_use_split_config='false'\nOWN='x'\n", []string{"left /etc/exim4/update-exim4.conf.conf:6: OWN", "left /etc/exim4/exim4.conf.localmacros:4: MINE", "!minimaldns"}},
 	} {
 		m := read(t, "/etc/exim4/update-exim4.conf.conf", tt.text, "/etc/mailname", "example.net\n", "/etc/email-addresses", "alice: a@example.com\n",
@@ -67,7 +68,7 @@ func TestSSMTP(t *testing.T) {
 		{"a password is missing", "mailhub=smtp.example\nAuthUser=me\n", []string{"left /etc/ssmtp/ssmtp.conf:2: the password of me is not known"}},
 		{"the default", "root=postmaster\n", []string{"smarthost.url=smtp://mail\n", "local.root=postmaster"}},
 		{"names", "hostname=h.example\nrewriteDomain=d.example\nFromLineOverride=YES\nmailhub=x", []string{"hostname=h.example", "origin=d.example", "!FromLine"}},
-		{"outgoing addresses", "mailhub=x", []string{"generics: root -> admin@example.com", "left /etc/ssmtp/revaliases:2: the mailhub of bob"}},
+		{"outgoing addresses", "mailhub=x", []string{"genericstable: root -> admin@example.com", "left /etc/ssmtp/revaliases:2: the mailhub of bob"}},
 		{"what nobody knows", "mailhub=x\nFoo=1\n", []string{"left /etc/ssmtp/ssmtp.conf:2: foo"}},
 	} {
 		m := read(t, "/etc/ssmtp/ssmtp.conf", tt.text, "/etc/ssmtp/revaliases", "root:admin@example.com\nbob:b@example.com:other:25\n")
@@ -108,7 +109,8 @@ func TestDMA(t *testing.T) {
 		{"TLS when it is offered", "SMARTHOST smtp.example\nSECURETRANSFER\nSTARTTLS\nOPPORTUNISTIC_TLS\n", []string{"smarthost.url=smtp://smtp.example\n"}},
 		{"no smarthost", "#SMARTHOST x\nMAILNAME /etc/mailname\n", []string{"!smarthost", "hostname=example.net", "origin=example.net"}},
 		{"a name", "MAILNAME a.example\nALIASES /etc/mail/aliases\n", []string{"origin=a.example", "aliases=[/etc/mail/aliases]", "-"}},
-		{"masquerading", "MASQUERADE me@a.example\n", []string{"origin=a.example"}},
+		{"masquerading", "MASQUERADE a.example\n", []string{"masquerade=a.example\n", "exposed_users=[]", "-"}},
+		{"masquerading of the user", "MASQUERADE me@a.example\n", []string{"masquerade=a.example\n", "left /etc/dma/dma.conf:1: MASQUERADE"}},
 		{"logins that cannot be read", "SMARTHOST a\nAUTHPATH /gone\n", []string{"left /etc/dma/dma.conf:2: AUTHPATH"}},
 		{"what is missing", "NULLCLIENT\nFINGERPRINT abc\nMINE\n", []string{"left /etc/dma/dma.conf:1: NULLCLIENT", "left /etc/dma/dma.conf:2: FINGERPRINT", "left /etc/dma/dma.conf:3: MINE"}},
 	} {

@@ -32,6 +32,22 @@ func (m *Import) setSmarthost(s smarthost) {
 	if s.host == "" {
 		return
 	}
+	m.set("smarthost.url", m.url(s), s.from)
+	switch {
+	case s.user == "":
+		return
+	case s.passwordCommand != "":
+		m.set("smarthost.password_command", s.passwordCommand, s.login)
+		m.differs(s.login, "the command for the password is run by whoever delivers: in an installation of the system, the mail system's user")
+		return
+	case s.password == "":
+		m.left(s.login, "the password of %s is not known: put it into smarthost.password_file", s.user)
+	}
+	m.NeedsPassword, m.Password, m.PasswordFrom = true, s.password, m.place(s.login)
+}
+
+// url is a smarthost as smarthost.url has it.
+func (m *Import) url(s smarthost) string {
 	s.host = strings.Trim(strings.TrimSuffix(s.host, "."), "[]")
 	scheme := m.scheme(s)
 	user := ""
@@ -48,18 +64,7 @@ func (m *Import) setSmarthost(s smarthost) {
 	if s.port != services[scheme] {
 		host += ":" + s.port
 	}
-	m.set("smarthost.url", scheme+"://"+user+host, s.from)
-	if s.user == "" {
-		return
-	}
-	switch {
-	case s.passwordCommand != "":
-		m.set("smarthost.password_command", s.passwordCommand, s.login)
-		return
-	case s.password == "":
-		m.left(s.login, "the password of %s is not known: put it into smarthost.password_file", s.user)
-	}
-	m.NeedsPassword, m.Password, m.PasswordFrom = true, s.password, s.login
+	return scheme + "://" + user + host
 }
 
 // scheme is that of the URL: smtp takes TLS when it is offered, the others insist on it and on a good certificate.

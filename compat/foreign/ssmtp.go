@@ -41,7 +41,7 @@ func readSSMTP(tree Tree, file string) (*Import, error) {
 			m.left(v.at, "%s: there is no such setting here", name)
 		}
 	}
-	m.revaliases(tree, path.Dir(file)+"/revaliases")
+	m.revaliases(tree, path.Dir(file)+"/revaliases", values["mailhub"].text)
 	return m, nil
 }
 
@@ -63,22 +63,20 @@ func ssmtpHost(values map[string]line) smarthost {
 }
 
 // revaliases are the outgoing addresses of local users, "user:address[:mailhub]".
-func (m *Import) revaliases(tree Tree, file string) {
+func (m *Import) revaliases(tree Tree, file, mailhub string) {
 	text, err := tree.read(file, maxConfig)
 	if err != nil {
 		return
 	}
-	var list []Entry
 	for _, l := range lines(file, text, false) {
 		fields := strings.SplitN(l.text, ":", 3)
 		if len(fields) < 2 {
 			m.left(l.at, "not a line of the form user:address:mailhub")
 			continue
 		}
-		list = append(list, Entry{strings.TrimSpace(fields[0]), strings.TrimSpace(fields[1]), l.at})
-		if len(fields) == 3 && strings.TrimSpace(fields[2]) != "" {
+		m.addEntry("genericstable", Entry{Key: strings.TrimSpace(fields[0]), Value: strings.TrimSpace(fields[1]), From: l.at})
+		if len(fields) == 3 && strings.TrimSpace(fields[2]) != "" && !strings.EqualFold(strings.TrimSpace(fields[2]), mailhub) {
 			m.left(l.at, "the mailhub of %s: all users have the same smarthost", fields[0])
 		}
 	}
-	m.Tables = append(m.Tables, tableOf("generics", list)...)
 }
