@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-
-	"postrider/internal/fsys"
 )
 
 // Audit reads everything that the files lead to, and tells what is wrong beside the lines themselves, which Check tells
@@ -88,7 +86,7 @@ func (d *Database) auditAddress(m Member, known func(Member) error, say func(boo
 // IndexState is nil when a file is read through its index; ErrNoIndex or ErrStale, or what is wrong with the index, when
 // it is not.
 func IndexState(name string) error {
-	x, err := openIndex(name, fsys.Info{})
+	x, err := openIndex(name)
 	if err != nil {
 		return err
 	}

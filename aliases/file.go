@@ -26,12 +26,11 @@ type file struct {
 	name   string
 	report func(error) // told of an index that is there and cannot be used; may be nil
 
-	mu       sync.Mutex
-	stamp    fsys.Info // tells one state of the file from another
-	src      source
-	err      error
-	reported string
-	bad      fsys.Info // the index that turned out to be of no use
+	mu    sync.Mutex
+	stamp fsys.Info // tells one state of the file from another
+	src   source
+	err   error
+	tried fsys.Info // the index that is of no use for this state; zero: there was none
 }
 
 // settled is how old a change must be before a second one is sure to have another time.
@@ -42,24 +41,42 @@ func (f *file) load() (source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st, err := f.stat()
-	if f.src != nil && err == nil && st == f.stamp && unchanged(f.src) {
+	same := f.src != nil && err == nil && st == f.stamp && unchanged(f.src)
+	if same && !f.tryIndex() {
 		return retained(f.src), f.err
 	}
-	f.drop()
+	if !same {
+		f.drop()
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.src = newTable(f.name, 0)
 		return f.src, nil
 	case err != nil:
 		return nil, unreadable(err)
+	case same || f.tryIndex():
+		return retained(f.src), nil
 	}
-	x, err := openIndex(f.name, f.bad)
-	if err == nil {
-		f.src, f.stamp = x, x.stamp
-		return retained(x), nil
-	}
-	f.tell(err)
 	return f.readText(st)
+}
+
+// tryIndex opens the index, if the file is not read by one yet and there is another than was tried last.
+func (f *file) tryIndex() bool {
+	if _, ok := f.src.(*indexed); ok {
+		return false
+	}
+	now, err := fsys.OS{}.Stat(f.name + IndexSuffix)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && now == f.tried {
+		return false
+	}
+	f.tried = now
+	x, err := openIndex(f.name)
+	if err != nil {
+		f.tell(err)
+		return false
+	}
+	f.src, f.err, f.stamp = x, nil, x.stamp
+	return true
 }
 
 // readText reads the file, which looks so.
@@ -91,7 +108,7 @@ func (f *file) withoutIndex(x source, why error) (source, error) {
 	}
 	f.tell(why)
 	if x, ok := x.(*indexed); ok {
-		f.bad = x.seen
+		f.tried = x.seen
 	}
 	f.drop()
 	st, err := f.stat()
@@ -109,16 +126,11 @@ func (f *file) drop() {
 	f.stamp, f.src, f.err = fsys.Info{}, nil, nil
 }
 
-// tell reports what is wrong with an index, once while it stays so.
+// tell reports what is wrong with an index, unless it is only that there is none for this text.
 func (f *file) tell(err error) {
-	if errors.Is(err, ErrNoIndex) || errors.Is(err, ErrStale) {
-		f.reported = ""
-		return
-	}
-	if f.report != nil && err.Error() != f.reported {
+	if f.report != nil && !errors.Is(err, ErrNoIndex) && !errors.Is(err, ErrStale) {
 		f.report(err)
 	}
-	f.reported = err.Error()
 }
 
 // stat looks at the file, through links.

@@ -43,8 +43,8 @@ func (b *badIndex) Error() string {
 
 func (b *badIndex) Unwrap() error { return b.err }
 
-// openIndex opens a file that has an index which can be used. not is one that cannot.
-func openIndex(name string, not fsys.Info) (*indexed, error) {
+// openIndex opens a file that has an index which can be used.
+func openIndex(name string) (*indexed, error) {
 	index, err := fsys.OS{}.Open(name + IndexSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoIndex
@@ -57,10 +57,6 @@ func openIndex(name string, not fsys.Info) (*indexed, error) {
 	if err := x.open(name); err != nil {
 		x.release()
 		return nil, err
-	}
-	if x.seen == not {
-		x.release()
-		return nil, ErrNoIndex
 	}
 	return x, nil
 }

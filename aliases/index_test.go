@@ -96,7 +96,6 @@ func TestAnIndexCountsOnlyForItsText(t *testing.T) {
 	write(t, dir, "aliases", "a: three\n")
 	check("after a change", "three", false)
 	rebuild(t, path)
-	d = Open([]string{path}, Options{})
 	check("after newaliases", "three", true)
 	was, err := fsys.StatFile(path)
 	for now := was; err == nil && now.Changed.Equal(was.Changed); now, err = fsys.StatFile(path) { // until the clock has moved
@@ -110,14 +109,12 @@ func TestAnIndexCountsOnlyForItsText(t *testing.T) {
 	}
 	check("a change that hides itself", "none", false)
 	rebuild(t, path)
-	d = Open([]string{path}, Options{})
 	check("after newaliases", "none", true)
 	if err := os.Rename(write(t, dir, "new", "a: three\n"), path); err != nil {
 		t.Fatal(err)
 	}
 	check("another file", "three", false)
 	rebuild(t, path)
-	d = Open([]string{path}, Options{})
 	check("after newaliases", "three", true)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -442,4 +439,41 @@ func FuzzSealedIndex(f *testing.F) {
 			src.release()
 		}
 	})
+}
+
+// A process that has read the text goes on by the index when there is one, and is told once when it cannot.
+func TestAnIndexThatComesLater(t *testing.T) {
+	dir := tempDir(t)
+	path := write(t, dir, "aliases", "a: b\n")
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	d := Open([]string{path}, Options{Report: func(error) { said++ }})
+	step := func(what string, index bool, reports int) {
+		t.Helper()
+		for range 3 {
+			if got := lookup(d, "a"); got != "b" || byIndex(d) != index || said != reports {
+				t.Errorf("%s: %q, by index %v, %d reports", what, got, byIndex(d), said)
+			}
+		}
+	}
+	step("none", false, 0)
+	if err := os.WriteFile(path+IndexSuffix, []byte("nonsense"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	step("nonsense", false, 1)
+	rebuild(t, path)
+	step("an index", true, 1)
+	if err := os.WriteFile(path+IndexSuffix, []byte("more nonsense"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	step("nonsense in the place of an open one", false, 2)
+	rebuild(t, path)
+	step("an index again", true, 2)
+	if err := os.Remove(path + IndexSuffix); err != nil {
+		t.Fatal(err)
+	}
+	step("one that is gone", false, 2)
 }
