@@ -59,3 +59,19 @@ func FuzzTables(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPlain holds the short way to the long one.
+func FuzzPlain(f *testing.F) {
+	for _, s := range []string{"user-1@host-2.example.com", "A.b+c_d@x", "a@1.2.3.4", "a@xn--x.example", "a..b@x", "a@b@c", "a@-x", "-a@x", "a@x9"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !plain(s) {
+			return
+		}
+		a, err := address.Parse(s)
+		if err != nil || a.Domain() == "" || a.Key(true) != strings.ToLower(s) || a.NeedsUTF8() {
+			t.Fatalf("%q: %v, %s", s, err, a.Key(true))
+		}
+	})
+}
