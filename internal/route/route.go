@@ -5,10 +5,13 @@
 // run at submission. Hosts then finds the addresses of a next hop, when there is mail to send.
 //
 // Rules:
-//   - An address is local when it has no domain, when its domain is hostname, localhost or one of domains,
-//     or when its domain is an address literal of this machine. origin alone does not make a domain local:
+//   - The tables of postrider-tables(5) come first: domaintable and virtusertable may make another recipient of one, and
+//     mailertable names next hops. While one of them cannot be used, all mail waits.
+//   - An address is local when it has no domain, when its domain is hostname, localhost, one of domains or in
+//     local-host-names, or when its domain is an address literal of this machine. origin alone does not make a domain local:
 //     on a machine that has a smarthost, it usually is the domain of the smarthost's users.
-//   - Everything else goes to the smarthost, when there is one, and else to the domain's mail exchangers.
+//   - Everything else goes to the smarthost, when there is one, and else to the domain's mail exchangers. A sender may
+//     have a smarthost of its own.
 //   - A local name is looked up in the aliases first (see package aliases). An alias that comes to one recipient
 //     is as if the message had been sent to that one; otherwise the Decision is Expand.
 //   - A local user's name is compared exactly first, then without regard to case, then without its +detail.
