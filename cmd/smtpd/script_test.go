@@ -86,6 +86,7 @@ func TestScripts(t *testing.T) {
 			"serve":    serve,
 			"signal":   sendSignal,
 			"spool":    spool,
+			"token":    token,
 		},
 	})
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -45,4 +48,70 @@ func TestKeyThatOnlyRootCouldRead(t *testing.T) {
 	if _, err := (&program{}).keyPair(table); err == nil {
 		t.Error("it can be read, so this shows nothing")
 	}
+}
+
+// What is spoken at a port with TLS, and to whom.
+func TestWhoGetsTLS(t *testing.T) {
+	dir := t.TempDir()
+	pair := func(name string) tls.Certificate {
+		path := filepath.Join(dir, name)
+		if err := writePair(path, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		c, err := tls.LoadX509KeyPair(path+".pem", path+".key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	pair("server")
+	friend, stranger := pair("friend"), pair("stranger")
+	table := config.TLS{Certificate: filepath.Join(dir, "server.pem"), Key: filepath.Join(dir, "server.key")}
+	withCA := table
+	withCA.ClientCA = filepath.Join(dir, "friend.pem")
+	for _, tt := range []struct {
+		name   string
+		table  config.TLS
+		client *tls.Config
+		want   string
+	}{
+		{"TLS 1.3", table, &tls.Config{MinVersion: tls.VersionTLS13}, "nobody"},
+		{"TLS 1.2", table, &tls.Config{MaxVersion: tls.VersionTLS12}, "nobody"},
+		{"TLS 1.1 is too old", table, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, "refused"},
+		{"TLS 1.0 is too old", table, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, "refused"},
+		{"it means SMTP", table, &tls.Config{NextProtos: []string{"smtp"}}, "nobody"},
+		{"it means HTTP", table, &tls.Config{NextProtos: []string{"http/1.1"}}, "refused"},
+		{"a certificate that nobody asks for", table, &tls.Config{Certificates: []tls.Certificate{friend}}, "nobody"},
+		{"a certificate that we know", withCA, &tls.Config{Certificates: []tls.Certificate{friend}}, "verified"},
+		{"no certificate", withCA, &tls.Config{}, "nobody"},
+		{"a certificate of others", withCA, &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }}, "refused"},
+	} {
+		conf, err := (&program{}).tlsConfig(tt.table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := handshake(conf, tt.client); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// handshake tells whom the server has before it: nobody that it knows, somebody whose certificate was verified, or somebody
+// whom it refuses.
+func handshake(server, client *tls.Config) string {
+	here, there := net.Pipe()
+	defer here.Close()
+	go func() {
+		defer there.Close()
+		client.InsecureSkipVerify = true
+		io.Copy(io.Discard, tls.Client(there, client)) // which begins with a handshake
+	}()
+	s := tls.Server(here, server)
+	if err := s.Handshake(); err != nil {
+		return "refused"
+	}
+	if len(s.ConnectionState().VerifiedChains) > 0 {
+		return "verified"
+	}
+	return "nobody"
 }
