@@ -37,12 +37,12 @@ func OpenDropbox(root string, uid int, o Options) (*Dropbox, error) {
 // lookDropbox finds out whether the two directories are there, and whether they and the root are one user's, and closed to
 // all but the group.
 func (s *Spool) lookDropbox() error {
-	root, err := s.fs.Stat(s.root + "/.")
-	if err != nil {
-		return err
-	}
+	var root fsys.Info
 	for _, dir := range []string{s.path(), s.path(newDir), s.path(tmpDir)} {
 		st, err := s.fs.Stat(dir + "/.")
+		if dir == s.path() {
+			root = st
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("%w, or this program has not the rights of its group", err)
 		}

@@ -42,6 +42,7 @@ var layers = map[string]layer{
 
 	"internal/submit":     {2, nil},
 	"internal/mailq":      {2, nil},
+	"internal/drop":       {2, nil},
 	"internal/newaliases": {2, nil},
 	"internal/smtp":       {2, []string{"github.com/emersion/go-sasl"}},
 	"internal/route":      {2, nil},
@@ -57,6 +58,7 @@ var layers = map[string]layer{
 
 	"internal/demo":  {4, []string{"github.com/emersion/go-smtp"}},
 	"cmd/sendmail":   {4, nil},
+	"cmd/drop":       {4, nil},
 	"cmd/newaliases": {4, nil},
 	"cmd/mailq":      {4, []string{"github.com/urfave/cli/v2"}},
 	"cmd/queuerun":   {4, []string{"github.com/urfave/cli/v2"}},
@@ -142,6 +144,22 @@ func TestSendmailStaysLight(t *testing.T) {
 			if p.ImportPath == heavy {
 				t.Errorf("sendmail links %s", heavy)
 			}
+		}
+	}
+}
+
+// The program with the set-id bit has in it what it needs and nothing else.
+func TestDropStaysSmall(t *testing.T) {
+	ours := []string{"postrider/cmd/drop", "postrider/internal/drop", "postrider/queue", "postrider/internal/fsys", "postrider/internal/status"}
+	for _, p := range list(t, "-deps", "./cmd/drop") {
+		name := p.ImportPath
+		for _, much := range []string{"net", "os/exec", "os/user", "crypto", "encoding/json", "encoding/gob", "plugin", "text/template", "regexp", "log/syslog", "runtime/cgo"} {
+			if p.Standard && (name == much || strings.HasPrefix(name, much+"/")) {
+				t.Errorf("drop links %s", name)
+			}
+		}
+		if !p.Standard && !slices.Contains(ours, name) && name != "golang.org/x/sys/unix" && name != "github.com/gofrs/flock" {
+			t.Errorf("drop links %s", name)
 		}
 	}
 }
