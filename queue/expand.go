@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -35,17 +36,18 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 	if err := c.openJournal(); err != nil {
 		return failed("record", err)
 	}
-	var text []byte
+	members, size := measured(list)
+	text := make([]byte, 0, size)
 	if c.torn {
 		text = append(text, '\n')
 	}
-	var members []Rcpt
+	rcpts := slices.Grow(c.Envelope.Rcpts, members)
 	records := make([]Record, len(list))
 	for i, x := range list {
 		for _, m := range x.Members {
 			m.Parent = x.Rcpt + 1
-			text = appendMember(text, at, len(c.Envelope.Rcpts)+len(members), &m)
-			members = append(members, m)
+			text = appendMember(text, at, len(rcpts), &m)
+			rcpts = append(rcpts, m)
 		}
 		records[i] = Record{Time: at, Kind: Expanded, Rcpts: One(x.Rcpt), Members: len(x.Members), Text: x.Text, Relay: x.Relay}
 		text = appendRecord(text, &records[i])
@@ -61,11 +63,23 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 	}
 	c.remember(nil)
 	for i := range records {
-		n := records[i].Members
-		c.History.expand(records[i], members[:n], len(c.Envelope.Rcpts))
-		c.Envelope.Rcpts, members = append(c.Envelope.Rcpts, members[:n]...), members[n:]
+		known := len(c.Envelope.Rcpts)
+		c.Envelope.Rcpts = rcpts[:known+records[i].Members]
+		c.History.expand(records[i], c.Envelope.Rcpts[known:], known)
 	}
 	return nil
+}
+
+// measured is how many members expansions have, and about how many bytes they need in a journal.
+func measured(list []Expansion) (members, size int) {
+	for _, x := range list {
+		members += len(x.Members)
+		for i := range x.Members {
+			m := &x.Members[i]
+			size += 120 + len(m.Address) + len(m.Sender) + len(m.ORcpt) + len(m.Via)
+		}
+	}
+	return members, size + 200*len(list)
 }
 
 // expand adds a record of an expansion, with its members, the first of whom has the number known.
@@ -82,21 +96,21 @@ func (h *History) expand(r Record, members []Rcpt, known int) {
 // appendMember writes a member as one line of a journal: the number that it gets, and what an envelope has of a
 // recipient.
 func appendMember(b []byte, at time.Time, index int, m *Rcpt) []byte {
-	n := strconv.Itoa(index + 1)
-	line := append(appendTime(nil, at), " "+memberRecord+" "...)
-	line = append(append(append(line, n...), '-'), n...)
-	line = appendParam(line, "parent", strconv.Itoa(m.Parent))
-	line = appendParam(line, "rcpt", m.Address)
-	line = appendParam(line, "agent", m.Agent)
-	line = appendParam(line, "sender", m.Sender)
-	line = appendParam(line, "notify", m.Notify.String())
-	line = appendParam(line, "orcpt", m.ORcpt)
-	line = appendParam(line, "noalias", yes(m.NoAlias))
-	line = appendParam(line, "via", m.Via)
+	start, n := len(b), strconv.Itoa(index+1)
+	b = append(appendTime(append(b, noSum...), at), " "+memberRecord+" "...)
+	b = append(append(append(b, n...), '-'), n...)
+	b = appendParam(b, "parent", strconv.Itoa(m.Parent))
+	b = appendParam(b, "rcpt", m.Address)
+	b = appendParam(b, "agent", m.Agent)
+	b = appendParam(b, "sender", m.Sender)
+	b = appendParam(b, "notify", m.Notify.String())
+	b = appendParam(b, "orcpt", m.ORcpt)
+	b = appendParam(b, "noalias", yes(m.NoAlias))
+	b = appendParam(b, "via", m.Via)
 	if m.Same > 0 {
-		line = appendParam(line, "same", strconv.Itoa(m.Same))
+		b = appendParam(b, "same", strconv.Itoa(m.Same))
 	}
-	return appendChecked(b, line)
+	return sealLine(b, start)
 }
 
 // parseMember reads what appendMember writes behind the number.

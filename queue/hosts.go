@@ -212,7 +212,7 @@ func hostFile(name string) string {
 		}
 	}
 	if len(b) == 0 || len(b) > maxHostName {
-		b = fmt.Appendf(b[:min(len(b), maxHostName-9)], "~%08x", checksum(name))
+		b = fmt.Appendf(b[:min(len(b), maxHostName-9)], "~%08x", checksum([]byte(name)))
 	}
 	return string(b)
 }

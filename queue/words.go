@@ -102,21 +102,30 @@ func params(s string, fn func(key, value string)) bool {
 
 // appendChecked writes a line with a checksum before it.
 func appendChecked(b, line []byte) []byte {
-	b = append(appendPadded(b, uint64(checksum(string(line))), 16, 8), ' ')
-	return append(append(b, line...), '\n')
+	start := len(b)
+	return sealLine(append(append(b, noSum...), line...), start)
+}
+
+// noSum keeps the place of a checksum.
+const noSum = "00000000 "
+
+// sealLine ends the line that begins at start with noSum.
+func sealLine(b []byte, start int) []byte {
+	appendPadded(b[:start], uint64(checksum(b[start+len(noSum):])), 16, 8)
+	return append(b, '\n')
 }
 
 // cutChecked takes the checksum off a line; false when it is not the line's.
 func cutChecked(line string) (rest string, ok bool) {
 	sum, rest, ok := strings.Cut(line, " ")
 	want, err := strconv.ParseUint(sum, 16, 32)
-	return rest, ok && err == nil && len(sum) == 8 && checksum(rest) == uint32(want)
+	return rest, ok && err == nil && len(sum) == 8 && checksum([]byte(rest)) == uint32(want)
 }
 
 // checksum is FNV-1a. Sums here tell whole from torn; those that need no tables made at the start are enough, since
 // this package starts with every message that a script sends.
-func checksum(s string) uint32 {
+func checksum(line []byte) uint32 {
 	h := fnv.New32a()
-	h.Write([]byte(s))
+	h.Write(line)
 	return h.Sum32()
 }
