@@ -2,7 +2,6 @@ package queuerun
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"postrider/internal/smtp"
@@ -21,7 +20,8 @@ type attempt struct {
 
 	planner *planner
 	header  *header        // of the message, once it was looked at
-	fates   []fate         // by recipient: what this attempt brought
+	settled bool           // it brought something for a recipient
+	fates   map[int]fate   // by recipient: what it brought, as far as that is not in the journal yet
 	unsaved []queue.Record // what is not in the journal yet
 	owed    bool           // unsaved tells of what cannot be undone and nobody else knows: a delivery, a report
 	refused bool           // the spool would not take that, for as long as we asked
@@ -42,7 +42,7 @@ func (r *run) attempt(it item) {
 		return
 	}
 	a := &attempt{run: r, item: it, c: c, began: it.began, resumed: !it.began.IsZero(), tries: c.History.Attempts()}
-	a.fates = make([]fate, len(c.Envelope.Rcpts))
+	a.fates = map[int]fate{}
 	switch {
 	case !a.resumed && r.sel.early() && a.deferredSince(r.started):
 		c.Close()
@@ -129,7 +129,7 @@ func (a *attempt) serve() (busy string, err error) {
 // there after a while. The attempt then goes on with the recipients that are left.
 func (a *attempt) wait(key string) {
 	it := a.item
-	if a.anySettled() {
+	if a.settled {
 		err := a.save()
 		if err == nil {
 			err = a.c.Defer(a.Now().Add(a.Config.Queue.RetryMin))
@@ -144,10 +144,6 @@ func (a *attempt) wait(key string) {
 	if a.work.park(a.ID) {
 		a.hops.park(key, it)
 	}
-}
-
-func (a *attempt) anySettled() bool {
-	return slices.ContainsFunc(a.fates, func(f fate) bool { return f.record.Kind != 0 })
 }
 
 // abandon gives the attempt up in the middle, with what is known on disk if that can be.
@@ -170,7 +166,7 @@ func (a *attempt) settle(rcpt int, kind queue.Kind, st *status.Status, from sour
 	if from.remote() && st.Op() != smtp.OpReply { // these are not the host's words
 		rec.Relay, rec.Text = "", status.Clean(from.relay+": "+st.Text(), status.MaxText)
 	}
-	a.fates[rcpt].record = rec
+	a.fates[rcpt], a.settled = fate{record: rec}, true
 	a.unsaved = append(a.unsaved, rec)
 	a.owed = a.owed || kind == queue.Delivered || kind == queue.Relayed
 	a.tell(rcpt, kind, st, from)
@@ -187,7 +183,9 @@ func (a *attempt) settleFailure(rcpt int, st *status.Status, from source) {
 
 // hush notes that whoever took a recipient over owes the report of its success.
 func (a *attempt) hush(rcpt int) {
-	a.fates[rcpt].quiet = true
+	f := a.fates[rcpt]
+	f.quiet = true
+	a.fates[rcpt] = f
 	a.unsaved = append(a.unsaved, queue.Record{Time: a.began, Kind: queue.Reported, Rcpts: queue.One(rcpt)})
 }
 
@@ -202,7 +200,7 @@ func (a *attempt) last(rcpt int) queue.Record {
 
 // allFinal tells whether nothing is left to try.
 func (a *attempt) allFinal() bool {
-	for i := range a.fates {
+	for i := range a.c.Envelope.Rcpts {
 		if k := a.last(i).Kind; k == 0 || k == queue.Deferred {
 			return false
 		}
@@ -257,7 +255,8 @@ func (a *attempt) save(more ...queue.Record) error {
 	if err := a.insist(func() error { return a.c.Record(records...) }); err != nil {
 		return err
 	}
-	a.unsaved, a.owed = nil, false
+	a.unsaved, a.owed = a.unsaved[:0], false
+	clear(a.fates)
 	return nil
 }
 

@@ -67,7 +67,6 @@ func (p *planner) expand() error {
 	if err != nil {
 		return err
 	}
-	p.fates = append(p.fates, make([]fate, len(p.c.Envelope.Rcpts)-len(p.fates))...)
 	for i := range list {
 		p.expanded(&list[i])
 	}

@@ -108,8 +108,9 @@ func (p *planner) group(i int, d route.Decision) *group {
 	if have := p.byID[id]; have != nil {
 		return have
 	}
-	p.groups, p.byID[id] = append(p.groups, g), g
-	return g
+	fresh := &g
+	p.groups, p.byID[id] = append(p.groups, fresh), fresh
+	return fresh
 }
 
 // inOrder are the groups in the order in which they are offered: mailboxes come last, as the message may get there by
@@ -148,19 +149,19 @@ func (a *attempt) route(i int) route.Decision {
 }
 
 // destination is the empty group for a decision.
-func (a *attempt) destination(d route.Decision) *group {
+func (a *attempt) destination(d route.Decision) group {
 	if d.Kind == route.Relay {
-		return &group{key: d.Next.Key, next: d.Next, away: true}
+		return group{key: d.Next.Key, next: d.Next, away: true}
 	}
 	socket, lmtp := strings.CutPrefix(a.Config.Local.Mailbox, "lmtp+unix:")
 	switch {
 	case lmtp && d.Member == "":
 		key := a.Config.Local.Mailbox
-		return &group{key: key, next: route.NextHop{Key: key, Socket: socket, LMTP: true, TLS: route.TLSNone}}
+		return group{key: key, next: route.NextHop{Key: key, Socket: socket, LMTP: true, TLS: route.TLSNone}}
 	case a.Ours(d):
-		return &group{key: "local:" + d.User.Name, user: &d.User}
+		return group{key: "local:" + d.User.Name, user: &d.User}
 	}
-	return &group{key: agentKey, agent: true, next: route.NextHop{Key: agentKey, Socket: a.Config.Local.Socket, LMTP: true, TLS: route.TLSNone}}
+	return group{key: agentKey, agent: true, next: route.NextHop{Key: agentKey, Socket: a.Config.Local.Socket, LMTP: true, TLS: route.TLSNone}}
 }
 
 // tried tells whether the attempt, before it waited, was at a recipient already.

@@ -58,13 +58,13 @@ func (a *attempt) reportTo(owner string, all []dsn.Action) error {
 // actions are what there is to tell of each recipient; some says that there is anything.
 func (a *attempt) actions() (actions []dsn.Action, some bool) {
 	delayed, lists := a.delayed(), a.lists()
-	for i := range a.fates {
+	for i := range a.c.Envelope.Rcpts {
 		act := a.action(i, delayed, lists[i])
 		if act == "" || act != dsn.Failed && !dsn.Wanted(a.notify(i), act) {
 			continue
 		}
 		if actions == nil {
-			actions = make([]dsn.Action, len(a.fates))
+			actions = make([]dsn.Action, len(a.c.Envelope.Rcpts))
 		}
 		actions[i] = act
 	}
