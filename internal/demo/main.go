@@ -1,6 +1,6 @@
-// Demo shows the main job done, with a private spool and ports on loopback: a message is piped into sendmail -t
-// while the next hop is down, waits in the queue, and is delivered by SMTP and into a Maildir once the next hop
-// is up. "make demo" runs it.
+// Demo shows the main job done, with a private spool and ports on loopback: an alias is made, a message is piped into
+// sendmail -t while the next hop is down, waits in the queue, and is delivered by SMTP and into a Maildir once the
+// next hop is up. "make demo" runs it.
 package main
 
 import (
@@ -35,7 +35,7 @@ const message = `From: Demo <alice@example.org>
 To: "Bob, the receiver" <bob@remote.example>, %s
 Subject: postrider demo
 
-Two recipients: one behind a next hop that is down, one on this machine.
+Two recipients: one behind a next hop that is down, and an alias of this machine.
 .dots and
 From lines arrive as they were.
 `
@@ -46,7 +46,7 @@ func run(bin string) error {
 		return err
 	}
 	defer os.RemoveAll(d.dir)
-	for _, step := range []func() error{d.submit, d.waiting, d.nextHop, d.deliver, d.delivered, d.log} {
+	for _, step := range []func() error{d.aliases, d.submit, d.waiting, d.nextHop, d.deliver, d.delivered, d.log} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -90,13 +90,14 @@ func newDemo(bin string) (*demo, error) {
 spool = %q
 log = %q
 mailq_format = "postfix"
+aliases = [%q]
 
 [smarthost]
 url = "smtp://%s"
 
 [local]
 mailbox = "maildir:%s/Maildir"
-`, dir+"/spool", dir+"/log", d.address, dir)
+`, dir+"/spool", dir+"/log", dir+"/aliases", d.address, dir)
 	return d, os.WriteFile(dir+"/postrider.toml", []byte(config), 0o600)
 }
 
@@ -114,8 +115,21 @@ func (d *demo) show(stdin string, name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
+// aliases makes a name for the user of this machine.
+func (d *demo) aliases() error {
+	if _, err := d.show("", "postrider", "aliases", "add", "desk", d.user); err != nil {
+		return err
+	}
+	out, err := d.show("", "newaliases")
+	if err == nil && !strings.Contains(out, ": 1 aliases, ") {
+		err = errors.New("there is no alias")
+	}
+	fmt.Println()
+	return err
+}
+
 func (d *demo) submit() error {
-	text := fmt.Sprintf(message, d.user)
+	text := fmt.Sprintf(message, "desk")
 	fmt.Printf("The message:\n\n%s", text)
 	_, err := d.show(text, "sendmail", "-t", "-i", "-f", "alice@example.org")
 	return err
