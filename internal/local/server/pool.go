@@ -8,8 +8,8 @@ import (
 const (
 	// keepIdle is how long a child without work is kept: mail often comes in bursts.
 	keepIdle = 10 * time.Second
-	// idlePerSlot bounds how many are kept, by how many may work.
-	idlePerSlot = 8
+	// idlePerSlot bounds how many are kept, by how many may work. A user can have two, with the group mail and without.
+	idlePerSlot = 10
 )
 
 // pool keeps the children that are idle, for the next delivery to their user.
@@ -66,20 +66,18 @@ func without(list []*worker, w *worker) []*worker {
 	return list
 }
 
-// put gives a child back, for others to use.
+// put gives a child back, for others to use. When there are enough it is this one that goes: if it were the one that has
+// been idle longest, and mail came for more users in turn, none would ever be there when it is wanted.
 func (p *pool) put(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || len(p.order) >= p.most {
 		w.stop()
 		return
 	}
 	w.idle = time.Now()
 	p.idle[w.key] = append(p.idle[w.key], w)
 	p.order = append(p.order, w)
-	if len(p.order) > p.most {
-		p.drop(p.order[0])
-	}
 	if p.timer == nil {
 		p.timer = time.AfterFunc(keepIdle, p.reap)
 	}
