@@ -18,7 +18,7 @@ type Options struct {
 	// Root is who gets root's mail when no file says so: a member, as in a file. "": nobody, it is the user root.
 	Root string
 	// Report is told of an index that is there and cannot be used, when that is found out: the text is read instead. nil:
-	// nobody is told. It may be called by several goroutines at once.
+	// nobody is told. It may be called by several goroutines at once, and must not ask the Database.
 	Report func(error)
 }
 

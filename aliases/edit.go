@@ -40,7 +40,7 @@ func (e editor) edit(name string, create bool, change func(string) (string, erro
 	if name, err = e.follow(name); err != nil {
 		return false, err
 	}
-	tmp := name + ".new"
+	tmp := aside(name)
 	out, err := claim(e.fs, tmp)
 	if err != nil {
 		return false, err
@@ -70,6 +70,11 @@ func (e editor) edit(name string, create bool, change func(string) (string, erro
 	}
 	changed = true
 	return true, e.fs.SyncDir(filepath.Dir(name) + "/.")
+}
+
+// aside is where the new file is written: by a name that nobody else uses, since what a crash has left there is removed.
+func aside(name string) string {
+	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".postrider-new")
 }
 
 // follow finds the file that is meant. What a link leads to must be the caller's.

@@ -127,7 +127,7 @@ func TestAddAndRemove(t *testing.T) {
 		if err = errors.Join(err, readErr, statErr); err != nil || changed != s.changed || string(text) != s.want || info.Mode().Perm() != s.mode {
 			t.Errorf("step %d: %v, %q, %v, %v", i, changed, text, info.Mode(), err)
 		}
-		if _, err := os.Lstat(path + ".new"); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(aside(path)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("step %d: %v", i, err)
 		}
 	}
@@ -151,7 +151,7 @@ func TestWhatIsNotEdited(t *testing.T) {
 		}},
 		{"a link to nothing", "no such file or directory", uint32(os.Geteuid()), func(_, p string) error { return os.Symlink("real", p) }},
 		{"a file that somebody is writing", ErrBusy.Error(), uint32(os.Geteuid()), func(_, p string) error {
-			f, err := claim(fsys.OS{}, p+".new")
+			f, err := claim(fsys.OS{}, aside(p))
 			if err == nil {
 				t.Cleanup(func() { f.Close() })
 			}
@@ -243,7 +243,7 @@ func TestEditFaults(t *testing.T) {
 			if op := faulty.Ops()[n-1].Name; err == nil && op != "close" {
 				t.Errorf("fault %d, %s: nothing is said", n, op)
 			}
-			if _, err := os.Lstat(path + ".new"); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(aside(path)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("fault %d: %v", n, err)
 			}
 		}
@@ -300,5 +300,22 @@ func others(t *testing.T, was, is *table, name string) {
 		if _, ok := was.entries[other]; !ok && other != name {
 			t.Fatalf("%q is new", other)
 		}
+	}
+}
+
+// A file that the administrator has put beside is not ours to remove.
+func TestOnlyWhatACrashHasLeftIsRemoved(t *testing.T) {
+	dir := tempDir(t)
+	path := write(t, dir, "aliases", "a: b\n")
+	mine := write(t, dir, "aliases.new", "a: c\n")
+	write(t, dir, filepath.Base(aside(path)), "half")
+	if changed, err := Add(path, "a", []string{"c"}); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	if text, err := os.ReadFile(mine); err != nil || string(text) != "a: c\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := os.Lstat(aside(path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }
