@@ -38,13 +38,21 @@ func (p *program) deliver() error {
 	if err != nil {
 		return p.refuse(in, o, err)
 	}
-	if p.server != nil { // which logs and delivers
+	p.logQueued(res)
+	if p.server != nil { // or whoever runs the queue delivers
 		return nil
+	}
+	return p.dispatch(res.Entry.ID)
+}
+
+// logQueued logs an accepted message, unless the server has.
+func (p *program) logQueued(res submit.Result) {
+	if p.server != nil && !p.server.dropped {
+		return
 	}
 	e := res.Envelope
 	p.openLog()
 	p.log.Queued(string(res.Entry.ID), e.Sender, res.Size, len(e.Rcpts), e.UID, "", e.Tag)
-	return p.dispatch(res.Entry.ID)
 }
 
 // maxComplaints is how many bad addresses are told of one by one.

@@ -96,13 +96,11 @@ func (p *program) mailBack(in *input, o submit.Options, st *status.Status) error
 	back := submit.Options{Recipients: []string{to}, From: &null, IgnoreDots: true, User: o.User, Hostname: o.Hostname,
 		Origin: o.Origin, IsLocal: o.IsLocal, HopLimit: o.HopLimit}
 	res, err := p.store(report(to, o.Hostname, st, in.kept), back)
-	if err != nil || p.server != nil {
+	if err != nil {
 		return err
 	}
-	e := res.Envelope
-	p.openLog()
-	p.log.Queued(string(res.Entry.ID), e.Sender, res.Size, len(e.Rcpts), e.UID, "", "")
-	if !p.spool.Running() {
+	p.logQueued(res)
+	if p.server == nil && !p.spool.Running() {
 		p.start("queuerun", append(p.settings(), "--id", string(res.Entry.ID))...)
 	}
 	return nil

@@ -40,7 +40,11 @@ func TestMain(m *testing.M) {
 		sibling.Libexec = os.Getenv("LIBEXEC")
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if dropDir != "" {
+		os.RemoveAll(dropDir)
+	}
+	os.Exit(code)
 }
 
 func TestScripts(t *testing.T) {
@@ -78,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"nobody":      nobody,
 			"tmpfs":       tmpfs,
 			"server":      serve,
+			"drop":        dropCommand,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,10 @@ type server struct {
 	wait     time.Duration
 	conn     *conn // while it waits for the rest of a message
 	failed   error // it could not be reached
+	away     bool  // and has nothing of the message
 	answered bool  // it has said what became of the message
+	spool    string
+	dropped  bool // the message went to the spool by drop
 }
 
 // open opens the spool, or finds the server.
@@ -38,7 +42,7 @@ func (p *program) open() {
 		p.spool, p.closed = queue.Open(p.cfg.Spool, queue.Options{})
 		return
 	}
-	p.server = &server{path: path, owner: -1, wait: serverTime}
+	p.server = &server{path: path, owner: -1, wait: serverTime, spool: p.cfg.Spool}
 	var st syscall.Stat_t
 	err := syscall.Stat(p.cfg.Spool, &st)
 	if err == nil {
@@ -85,9 +89,13 @@ func (p *program) store(from io.Reader, o submit.Options) (submit.Result, error)
 }
 
 // submit hands a message over. It is read as a whole before the server is troubled, unless it is larger than what is
-// kept in memory anyway: a job may take hours to write.
+// kept in memory anyway: a job may take hours to write. When nobody listens the message goes to drop, and so it does when
+// all of it is still there and the server has not taken it.
 func (s *server) submit(from io.Reader, o submit.Options) (submit.Result, error) {
-	if s.failed != nil {
+	switch {
+	case s.away:
+		return s.drop(from, o, s.failed)
+	case s.failed != nil:
 		return submit.Result{}, s.failed
 	}
 	m := outgoing{from: from, whole: o.Whole, dots: lineOfDot{off: o.IgnoreDots}}
@@ -99,13 +107,27 @@ func (s *server) submit(from io.Reader, o submit.Options) (submit.Result, error)
 	if len(block) > submit.MaxBlock {
 		return submit.Result{}, status.Fail("sendmail.server", status.ExitUsage, "command line too long", nil)
 	}
+	var rest io.Reader = bytes.NewReader(text)
+	whole := m.ended
+	if !whole {
+		rest = io.MultiReader(rest, from)
+	}
 	c, err := dial(s.path, s.owner, s.wait)
 	if err != nil {
-		return submit.Result{}, s.unreachable(err)
+		return s.drop(rest, o, s.unreachable(err))
 	}
 	defer c.close()
+	res, err := s.talk(c, &m, block, text)
+	if err != nil && s.away && whole {
+		return s.drop(rest, o, err)
+	}
+	return res, err
+}
+
+// talk hands a message over by a connection.
+func (s *server) talk(c *conn, m *outgoing, block, text []byte) (submit.Result, error) {
 	s.conn, m.conn = c, c
-	err = m.send(append([]byte("EHLO localhost\r\nXSUBMIT "+strconv.Itoa(len(block))+"\r\n"), block...), text)
+	err := m.send(append([]byte("EHLO localhost\r\nXSUBMIT "+strconv.Itoa(len(block))+"\r\n"), block...), text)
 	s.conn = nil
 	if ours := (*status.Status)(nil); errors.As(err, &ours) {
 		return submit.Result{}, err
@@ -168,6 +190,7 @@ func (s *server) answer(c *conn) (r reply, greeted bool, err error) {
 }
 
 func (s *server) unreachable(err error) error {
+	s.away = true
 	s.failed = status.Fail("sendmail.server", status.ExitTempFail, "cannot reach the mail server at "+s.path, fmt.Errorf("%w; nothing was queued", err))
 	return s.failed
 }
