@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"postrider/aliases"
 	"postrider/compat/foreign"
 	"postrider/internal/config"
 	"postrider/internal/route"
@@ -62,14 +63,14 @@ func (b *builder) table(t foreign.Table) {
 	}
 	b.files = append(b.files, importedFile{path: path, text: text, mode: b.mode})
 	if t.Kind == "aliases" {
-		b.aliases(path, t.Entries[0].From)
+		b.aliasFile(path, t.Entries[0].From)
 		return
 	}
 	b.Settings = append(b.Settings, foreign.Setting{Key: key, Value: path, From: t.Entries[0].From})
 }
 
-// aliases puts a file of aliases before the others.
-func (b *builder) aliases(path string, from foreign.Place) {
+// aliasFile puts a file of aliases before the others.
+func (b *builder) aliasFile(path string, from foreign.Place) {
 	for i, s := range b.Settings {
 		if list, ok := s.Value.([]string); ok && s.Key == "aliases" {
 			b.Settings[i].Value = append([]string{path}, list...)
@@ -101,12 +102,9 @@ func wrongLines(kind string, lines []string) map[int]string {
 	wrong := map[int]string{}
 	lines = append([]string(nil), lines...)
 	for i, line := range lines {
-		if strings.ContainsAny(line, "\r\n\x00") {
-			wrong[i], lines[i] = "a control character", ""
+		if strings.ContainsAny(line, "\r\n\x00") || strings.HasPrefix(line, "#") {
+			wrong[i], lines[i] = "it would be another line", ""
 		}
-	}
-	if kind == "aliases" {
-		return wrong
 	}
 	for range maxPasses {
 		err := readTable(kind, strings.Join(lines, "\n")+"\n")
@@ -125,7 +123,8 @@ func wrongLines(kind string, lines []string) map[int]string {
 	return wrong
 }
 
-var lineError = regexp.MustCompile(`(?m)/table:(\d+): (.*)$`)
+// lineError is the form of errors about tables, and of those about aliases, which is Sendmail's.
+var lineError = regexp.MustCompile(`(?m)/table:(?: line )?(\d+): (.*)$`)
 
 // readTable lets our reader read a table.
 func readTable(kind, text string) error {
@@ -136,6 +135,15 @@ func readTable(kind, text string) error {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "table")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if kind == "aliases" {
+		report, err := aliases.Check(path)
+		for _, p := range report.Problems {
+			if !p.Warning {
+				err = errors.Join(err, p)
+			}
+		}
 		return err
 	}
 	conf := config.Config{User: true}
