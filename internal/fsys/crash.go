@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand"
+	"os"
 	"path"
 	"slices"
 	"sync"
@@ -227,7 +228,7 @@ func (c *Crash) create(op, name string, exclusive bool) (*inode, error) {
 		return n, nil
 	}
 	c.nextIno++
-	n := &inode{ino: c.nextIno, mtime: c.now(), owner: crashOwner{mode: 0o600}}
+	n := &inode{ino: c.nextIno, mtime: c.now(), owner: crashOwner{uint32(os.Geteuid()), uint32(os.Getegid()), 0o600}}
 	d.names[base] = n
 	c.pending = append(c.pending, nameChange{node: n, new: name})
 	return n, nil
