@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,10 +19,13 @@ import (
 	"postrider/queue"
 )
 
-// daemon runs the queue until SIGTERM or SIGINT. SIGHUP has the whole spool read at once.
-func daemon(r *queuerun.Runner, interval time.Duration) error {
+// daemon runs the queue until SIGTERM or SIGINT, or until the delivery agent that we have started ends. SIGHUP has the
+// whole spool read at once.
+func daemon(r *queuerun.Runner, interval time.Duration, agent *deliveryAgent) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -30,12 +34,18 @@ func daemon(r *queuerun.Runner, interval time.Duration) error {
 			select {
 			case <-hup:
 				r.Rescan()
+			case <-agent.done():
+				lost(agent.failure())
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return r.Daemon(ctx, interval)
+	err := r.Daemon(ctx, interval)
+	if st := (*status.Status)(nil); err == nil && errors.As(context.Cause(ctx), &st) {
+		return st
+	}
+	return err
 }
 
 // detach starts the daemon in a session of its own, in the root directory and without our descriptors. That another

@@ -18,6 +18,7 @@ import (
 	"postrider/internal/queuerun"
 	"postrider/internal/rights"
 	"postrider/internal/route"
+	"postrider/internal/sibling"
 	"postrider/internal/status"
 	"postrider/queue"
 )
@@ -31,7 +32,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 
 // run is main with its surroundings passed in; it returns a sysexits status.
 func run(argv []string, out, errw io.Writer, getenv func(string) string) int {
-	p := &program{out: out, err: errw, getenv: getenv}
+	p := &program{out: out, err: errw, getenv: getenv, geteuid: os.Geteuid, sibling: sibling.Path}
 	err := p.cli().Run(argv)
 	var code exitStatus
 	if err == nil {
@@ -49,6 +50,8 @@ func run(argv []string, out, errw io.Writer, getenv func(string) string) int {
 type program struct {
 	out, err io.Writer
 	getenv   func(string) string
+	geteuid  func() int
+	sibling  func(name string) (string, error) // where a program of ours is
 }
 
 func (p *program) cli() *cli.App {
@@ -82,6 +85,12 @@ func (p *program) action(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	var agent *deliveryAgent
+	if c.Bool("daemon") {
+		if agent, err = p.startAgent(cfg, c.Bool("foreground")); err != nil {
+			return err
+		}
+	}
 	if err := rights.BecomeOwner(cfg); err != nil {
 		return err
 	}
@@ -100,7 +109,7 @@ func (p *program) action(c *cli.Context) error {
 	// Whoever reads our output may go away; that must not end us between a peer's 250 and the record of it.
 	signal.Ignore(syscall.SIGPIPE)
 	if c.Bool("daemon") {
-		return daemon(r, c.Duration("interval"))
+		return daemon(r, c.Duration("interval"), agent)
 	}
 	return p.once(c, r, sel)
 }

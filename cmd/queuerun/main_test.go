@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("POSTRIDER_TEST_MAIN") != "" {
 		main()
 	}
+	if socket := os.Getenv("POSTRIDER_TEST_LOCAL"); socket != "" {
+		os.Exit(playAgent(socket))
+	}
 	os.Exit(m.Run())
 }
 
