@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"postrider/internal/local/server"
 	"postrider/queue"
 )
 
@@ -17,7 +18,11 @@ import (
 // spool.
 const workerEnv = "POSTRIDER_TEST_DRAIN"
 
+// TestMain also makes it a child of the delivery agent.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == server.ChildArg {
+		os.Exit(server.Child())
+	}
 	if job := os.Getenv(workerEnv); job != "" {
 		os.Exit(drainProcess(job))
 	}
