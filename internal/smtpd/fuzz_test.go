@@ -3,42 +3,79 @@ package smtpd
 import (
 	"bytes"
 	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"postrider/queue"
 )
 
-// FuzzParams reads parameters of MAIL and RCPT: what is accepted can stand in a queue file and on the wire again.
+// xtext is RFC 3461 section 4.
+var xtext = regexp.MustCompile(`^(?:[!-*,-<>-~]|\+[0-9A-F]{2})+$`)
+
+// FuzzParams reads parameters of MAIL and RCPT: what is accepted can stand in a queue file and on the wire again, whatever
+// those before us have let through.
 func FuzzParams(f *testing.F) {
-	for _, seed := range []string{"SIZE=10 BODY=8BITMIME", "RET=HDRS ENVID=a+2Bb SMTPUTF8", "BY=-5;NT", "AUTH=<>", "HOLDUNTIL=2026-12-01T00:00:00Z", "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+40b", "A=", "=", "SIZE=99999999999999999999"} {
+	for _, seed := range []string{"SIZE=10 BODY=8BITMIME", "RET=HDRS ENVID=a+2Bb SMTPUTF8", "BY=-5;NT", "AUTH=<>", "HOLDUNTIL=2026-12-01T00:00:00Z",
+		"NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+40b", "ORCPT=utf-8;\u00fc@b", "A=", "=", "SIZE=99999999999999999999",
+		"ENVID=a\rb", "ENVID=a=b", "ENVID=a\x7f", "ENVID=\u00fc", "ENVID=a+0A", "ENVID=a+4", "ENVID=a+2b", "ENVID=a+FF", "ORCPT=rfc822;a+zz", "AUTH=a\x00b", "AUTH=a=b", "AUTH=a+zz", "RET=\n", "BODY=\t",
+		"ORCPT=rfc822;a\nb", "ORCPT=rfc822;a=b", "ORCPT=rfc822;\u00fc", "ORCPT=utf-8;a=b", "ORCPT=utf-8;a\x7f", "ORCPT=utf-8;\xff", "ORCPT=a b;c", "ORCPT=\r;c",
+		"HOLDFOR=9999999", "HOLDFOR=60 BY=30;R", "HOLDFOR=-1", "BY=999999999;R"} {
 		f.Add(seed)
 	}
 	s, _ := testServer(f, &testPolicy{})
 	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > maxCommand || !plain([]byte(text)) {
+		if len(text) > maxCommand {
 			return
 		}
-		params := strings.Fields(text)
+		params := slices.DeleteFunc(strings.Split(text, " "), func(p string) bool { return p == "" })
 		x := &Session{Server: s, port: &Port{Mode: Submission}}
 		x.client.Trusted = true
 		tx := &Transaction{}
 		if x.mailParams(tx, params) == nil {
 			e := tx.Envelope
-			for _, word := range []string{e.EnvID, e.Ret, e.Body, e.Auth} {
-				if strings.ContainsAny(word, " =\r\n\x00") && word != "" {
-					t.Errorf("%q: %q", text, word)
+			words := written(map[string]string{"ENVID": e.EnvID, "RET": e.Ret, "BODY": e.Body, "AUTH": e.Auth})
+			for _, w := range words {
+				if _, value, _ := strings.Cut(w, "="); !xtext.MatchString(value) {
+					t.Errorf("%q: %q", text, w)
 				}
 			}
-			if tx.Declared < 0 || e.Release.After(noon.Add(maxRelease)) {
+			if id, ok := unxtext(e.EnvID); e.EnvID != "" && !ok || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("%q: ENVID is %q", text, id)
+			}
+			if tx.Declared < 0 || e.Release.After(noon.Add(maxRelease)) || !e.Release.IsZero() && !e.Release.After(noon) || !e.By.IsZero() && e.Release.After(e.By) {
 				t.Errorf("%q: %+v", text, tx)
 			}
+			again := &Transaction{}
+			if st := x.mailParams(again, words); st != nil || again.Envelope.EnvID != e.EnvID || again.Envelope.Ret != e.Ret || again.Envelope.Auth != e.Auth {
+				t.Errorf("%q: %q are not the same again: %v", text, words, st)
+			}
 		}
-		var r queue.Rcpt
-		if rcptParams(&r, params, true) == nil && strings.ContainsAny(r.ORcpt, " =\r\n\x00") {
+		var r, again queue.Rcpt
+		if rcptParams(&r, params, true) != nil {
+			return
+		}
+		words := written(map[string]string{"ORCPT": r.ORcpt, "NOTIFY": r.Notify.String()})
+		if kind, x, _ := strings.Cut(r.ORcpt, ";"); x != "" && !xtext.MatchString(x) && !strings.EqualFold(kind, "utf-8") || !utf8.ValidString(r.ORcpt) || strings.ContainsFunc(r.ORcpt, func(r rune) bool { return r <= ' ' || r == '=' || r == 0x7f }) {
 			t.Errorf("%q: %q", text, r.ORcpt)
 		}
+		if st := rcptParams(&again, words, true); st != nil || !reflect.DeepEqual(again, r) {
+			t.Errorf("%q: %q are not the same again: %v", text, words, st)
+		}
 	})
+}
+
+// written are parameters as they stand in a command.
+func written(values map[string]string) (words []string) {
+	for key, value := range values {
+		if value != "" {
+			words = append(words, key+"="+value)
+		}
+	}
+	return words
 }
 
 // FuzzProxy reads PROXY headers and takes no byte behind one.

@@ -180,8 +180,14 @@ func (d *dialogue) scram(mechanism, password string) error {
 		if _, err = io.WriteString(d.conn, line+"\r\n"); err != nil {
 			return err
 		}
-		if code, err := d.in.Peek(4); err != nil || string(code) != "334 " {
-			return err
+		code, err2 := d.in.Peek(4)
+		switch {
+		case err2 != nil || string(code) != "334 " && string(code) != "235 ":
+			return err2
+		case string(code) == "235 " && !talk.Valid():
+			return errors.New("the server has not shown that it knows the password")
+		case string(code) == "235 ":
+			return nil
 		}
 		challenge, _ := d.in.ReadString('\n')
 		text, err2 := base64.StdEncoding.DecodeString(strings.TrimSpace(challenge[4:]))
