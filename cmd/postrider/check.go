@@ -66,7 +66,7 @@ func (a *app) check(c *cli.Context) error {
 	}
 	failed := false
 	k := &checker{a, conf, resolver}
-	for _, look := range []func() []finding{k.configuration, k.programs, k.spool, k.log, k.names, k.tables, k.aliases, k.root, k.mailbox, k.smarthost, k.server} {
+	for _, look := range []func() []finding{k.configuration, k.programs, k.spool, k.privileges, k.log, k.names, k.tables, k.aliases, k.root, k.mailbox, k.smarthost, k.server} {
 		for _, f := range look() {
 			fmt.Fprintln(a.out, f)
 			failed = failed || f.level == fail

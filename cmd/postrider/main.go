@@ -36,6 +36,7 @@ type app struct {
 	readSecret func() (string, error)            // reads a line from the terminal without showing it
 	sleep      func(time.Duration)               // between two looks at the queue
 	chown      func(string, int) error           // gives a secret to the mail system's user
+	host       host                              // what setup --system works on
 }
 
 // system is the program in the real surroundings.
@@ -51,6 +52,7 @@ func system(in *os.File, out, errw io.Writer) *app {
 		readSecret: func() (string, error) { b, err := term.ReadPassword(int(in.Fd())); return string(b), err },
 		sleep:      time.Sleep,
 		chown:      func(path string, uid int) error { return os.Chown(path, uid, -1) },
+		host:       thisHost(),
 	}
 }
 
@@ -104,6 +106,7 @@ func (a *app) commands() []*cli.Command {
 	list := []*cli.Command{
 		{Name: "setup", Usage: "write the configuration and send a test message", Flags: setupFlags(), Action: a.setup},
 		{Name: "check", Usage: "look for what is wrong, and say what to do", Action: a.check},
+		{Name: "run", Usage: "run the daemons in the foreground, as in a container", Action: a.supervise},
 		{Name: "config", Usage: "print the settings that differ from the defaults", Action: a.config,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "print the defaults as well"}}},
 		{Name: "explain", Usage: "say where mail for an address goes, and why", ArgsUsage: "ADDRESS...", Flags: explainFlags(), Action: a.explain},

@@ -29,6 +29,9 @@ func setupFlags() []cli.Flag {
 		&cli.StringFlag{Name: "root", Usage: "send mail for root to `ADDRESS`; \"none\": leave it in root's mailbox"},
 		&cli.StringFlag{Name: "to", Usage: "send the test message to `ADDRESS`"},
 		&cli.BoolFlag{Name: "no-test", Usage: "send no test message"},
+		&cli.BoolFlag{Name: "system", Usage: "make the installation of a system: user, directories, modes, units"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "with --system, say what would be done"},
+		&cli.BoolFlag{Name: "remove", Usage: "with --system, undo what can be undone without losing mail"},
 	}
 }
 
@@ -50,12 +53,18 @@ func (p *plan) secretPath() string { return filepath.Join(filepath.Dir(p.path), 
 
 // setup writes the configuration and sends a test message.
 func (a *app) setup(c *cli.Context) error {
+	switch {
+	case c.Bool("system"):
+		return a.setupSystem(c)
+	case c.Bool("dry-run"), c.Bool("remove"):
+		return usage("setup: --dry-run and --remove are for --system")
+	}
 	p, err := a.begin(c)
 	if err != nil {
 		return err
 	}
 	given := false
-	for _, name := range []string{"smarthost", "user", "password-file", "password-command", "password-stdin", "origin", "root", "to", "no-test"} {
+	for _, name := range configuring {
 		given = given || c.IsSet(name)
 	}
 	switch {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -47,13 +46,7 @@ func owner(conf config.Config) (uid, gid int, err error) {
 		gid, err = strconv.Atoi(who.Gid)
 	}
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(conf.Spool), 0o755)
-	}
-	if err == nil {
-		err = os.Mkdir(conf.Spool, 0o700)
-	}
-	if err == nil {
-		err = os.Lchown(conf.Spool, uid, gid)
+		err = PrepareSpool(conf.Spool, uid, gid)
 	}
 	return uid, gid, err
 }

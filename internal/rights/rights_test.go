@@ -69,7 +69,7 @@ func TestRootBecomesTheOwner(t *testing.T) {
 		t.Errorf("the mail user: %s", got)
 	}
 	info, err := os.Stat(missing)
-	if err != nil || info.Mode().Perm() != 0o700 || info.Sys().(*syscall.Stat_t).Uid != 65534 {
+	if err != nil || info.Mode().Perm() != SpoolMode || info.Sys().(*syscall.Stat_t).Uid != 65534 {
 		t.Errorf("%v %v", info, err)
 	}
 }
