@@ -6,105 +6,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"postrider/queue"
 )
-
-// brokenScript is a session in pieces; a client breaks off behind each of them.
-var brokenScript = []string{
-	"", "EH", "LO x.example\r\n", "MAIL FROM:<a@b.example>\r\n", "RCPT TO:<joe@here.example>\r\n", "DATA\r\n", "Subject: x\r\n",
-	"\r\nte", "xt\r\n", ".", "\r", "\n", "MAIL FROM:<>\r\nRCPT TO:<joe@here.example>\r\n", "BDAT 10\r\n", "01234", "56789", "BDAT 4 LA", "ST\r\n", "ab\r\n",
-	"AUTH PLAIN\r\n", "AGpvZQBz", "ZWNyZXQ=\r\n", "VRFY joe\r\n", "QUIT", "\r\n",
-}
-
-// Clients that break off at every step, many at a time, leave neither goroutines nor drafts nor half a message, and every
-// message that was acknowledged is in the spool, once.
-func TestSessionsThatBreakOff(t *testing.T) {
-	before := runtime.NumGoroutine()
-	for _, mode := range []Mode{MTA, Local} {
-		policy := &testPolicy{trusted: true}
-		s, spool := testServer(t, policy)
-		port := &Port{Auth: testAuth{clear: true}, Mode: mode}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var served, clients sync.WaitGroup
-		served.Go(func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				served.Go(func() { s.Serve(context.Background(), c, port) })
-			}
-		})
-		var acked counter
-		for i := range 200 {
-			clients.Go(func() { acked.add(breakOff(t, l.Addr().String(), i%(len(brokenScript)+1), i%3 == 0)) })
-		}
-		clients.Wait()
-		l.Close()
-		served.Wait()
-		if n, err := spool.Count(queue.New); err != nil || n < acked.n || n > 400 {
-			t.Errorf("mode %d: %d messages, %d acknowledged, %v", mode, n, acked.n, err)
-		}
-		if tmp, err := os.ReadDir(spool.Root() + "/tmp"); err != nil || len(tmp) > 0 {
-			t.Errorf("mode %d: left in tmp: %v %v", mode, tmp, err)
-		}
-		if policy.now != 0 || s.Stats.Sessions.Load() != 0 {
-			t.Errorf("mode %d: %d clients, %d sessions left", mode, policy.now, s.Stats.Sessions.Load())
-		}
-	}
-	for range 500 { // goroutines take a moment to be gone
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
-}
-
-type counter struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counter) add(n int) {
-	c.mu.Lock()
-	c.n += n
-	c.mu.Unlock()
-}
-
-// breakOff says the first pieces of the script and goes, with a reset if it is rude. It tells how many messages it has seen
-// acknowledged.
-func breakOff(t *testing.T, addr string, pieces int, rude bool) int {
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Error(err)
-		return 0
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
-	for _, p := range brokenScript[:pieces] {
-		if _, err := io.WriteString(c, p); err != nil {
-			return 0
-		}
-	}
-	if rude {
-		c.(*net.TCPConn).SetLinger(0)
-		return 0
-	}
-	c.(*net.TCPConn).CloseWrite()
-	said, _ := io.ReadAll(c)
-	return strings.Count(string(said), "queued as")
-}
 
 // A session that waits for a command ends when the server goes down; one in a transaction may finish it.
 func TestShutdown(t *testing.T) {
