@@ -22,7 +22,7 @@ import (
 // town is a machine with users of its own, the real router and the real delivery agent. When root runs the tests the users
 // are different ones, and else all of them have our own number.
 type town struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	conf  config.Config
 	users map[string]server.Account
@@ -44,7 +44,7 @@ func (t *town) ByUID(uid int) (server.Account, bool, error) {
 
 func (t *town) GroupID(string) (int, bool, error) { return 0, false, nil }
 
-func newTown(t *testing.T) *town {
+func newTown(t testing.TB, more ...string) *town {
 	t.Helper()
 	w := &town{t: t, dir: t.TempDir(), users: map[string]server.Account{}}
 	for dir := w.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
@@ -59,7 +59,7 @@ func newTown(t *testing.T) *town {
 	w.write("store", "#!/bin/sh\ncat > "+w.dir+"/out/$1-$$\n", 0o755)
 	w.write("aliases", "staff: alice, bob, \"|"+w.dir+"/store staff\"\narchive: |"+w.dir+"/store archive\n", 0o644)
 	passwd := ""
-	for i, name := range []string{"default", "alice", "bob", "carol"} {
+	for i, name := range append([]string{"default", "alice", "bob", "carol"}, more...) {
 		a := server.Account{User: local.User{Name: name, Home: w.dir + "/" + name, Shell: "/bin/sh", UID: os.Geteuid()}, GID: os.Getegid(), Groups: []int{}}
 		if os.Geteuid() == 0 {
 			a.UID, a.GID = 61101+i, 61101+i
@@ -149,7 +149,7 @@ func TestQueuerunAndTheDeliveryAgent(t *testing.T) {
 	}
 	b := &bench{t: t, clock: newClock(), world: newWorld(), spool: spool}
 	b.Runner = &Runner{
-		Spool: spool, Config: w.conf, Router: hostsElsewhere{route.New(w.conf, nil, route.NewPasswd(w.dir + "/passwd"))},
+		Spool: spool, Config: w.conf, Router: hostsElsewhere{route.New(w.conf, nil, route.NewPasswd(w.dir+"/passwd"))},
 		Ours: func(route.Decision) bool { return false }, Now: b.clock.Now, Sleep: b.clock.Sleep, Random: func() float64 { return 0.5 },
 		Dial: func(ctx context.Context, t smtp.Target, o smtp.Options) (Session, error) {
 			if t.Agent {
@@ -193,4 +193,34 @@ func (r hostsElsewhere) Hosts(ctx context.Context, n route.NextHop) ([]route.Hos
 		return r.Router.Hosts(ctx, n)
 	}
 	return []route.Host{host("mx."+n.Domain, 1)}, nil
+}
+
+// BenchmarkLocal delivers messages of 4 KiB through the delivery agent into mailboxes of one user, and of a hundred.
+func BenchmarkLocal(b *testing.B) {
+	for _, users := range []int{1, 100} {
+		b.Run(fmt.Sprint("users=", users), func(b *testing.B) { benchmarkLocal(b, users) })
+	}
+}
+
+func benchmarkLocal(b *testing.B, users int) {
+	var names []string
+	for i := range users {
+		names = append(names, fmt.Sprintf("u%d", i))
+	}
+	w := newTown(b, names...)
+	w.agent()
+	clk := newClock()
+	spool, err := queue.Open(w.conf.Spool, queue.Options{Now: clk.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fillFor(b, spool, clk, b.N, 4096, func(i int) string { return names[i%users] + "@here.test" })
+	r := &Runner{Spool: spool, Config: w.conf, Router: route.New(w.conf, nil, route.NewPasswd(w.dir+"/passwd")), Ours: func(route.Decision) bool { return false }}
+	b.ResetTimer()
+	res, err := r.Run(context.Background(), Selection{})
+	b.StopTimer()
+	if err != nil || res.Sent != b.N {
+		b.Fatalf("%+v, %v", res, err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }

@@ -122,12 +122,18 @@ func (r toSink) Hosts(context.Context, route.NextHop) ([]route.Host, error) {
 // fill queues n messages of a size, by several writers; their bodies begin with their number.
 func fill(t testing.TB, spool *queue.Spool, clk *clock, n, size int) {
 	t.Helper()
+	fillFor(t, spool, clk, n, size, func(int) string { return "r@sink.test" })
+}
+
+// fillFor is fill with a recipient for each.
+func fillFor(t testing.TB, spool *queue.Spool, clk *clock, n, size int, rcpt func(int) string) {
+	t.Helper()
 	pad := bytes.Repeat([]byte("All work and no play makes Jack a dull boy, they say at sea.\r\n"), size/62)
 	var all sync.WaitGroup
 	for w := range 16 {
 		all.Go(func() {
 			for i := w; i < n; i += 16 {
-				d, err := spool.NewDraft(queue.Envelope{Arrival: clk.Now(), Sender: "s@here.test", UID: -1, Rcpts: []queue.Rcpt{{Address: "r@sink.test"}}})
+				d, err := spool.NewDraft(queue.Envelope{Arrival: clk.Now(), Sender: "s@here.test", UID: -1, Rcpts: []queue.Rcpt{{Address: rcpt(i)}}})
 				if err != nil {
 					t.Error(err)
 					return

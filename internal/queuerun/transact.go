@@ -46,19 +46,6 @@ func (a *attempt) settleAll(rcpts []target, st *status.Status) {
 	}
 }
 
-// allHere delivers to a user in this process. Several recipients may lead there.
-func (a *attempt) allHere(g *group) error {
-	for _, t := range a.alreadyThere(g.rcpts) {
-		if err := a.mayBegin(); err != nil {
-			return err
-		}
-		if err := a.here(g, t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // transact makes one transaction over s and settles its recipients. It returns those that are left to do.
 func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	batch := left[:min(len(left), maxRcpts)]
