@@ -32,6 +32,8 @@ func TestSettingsReachTheServer(t *testing.T) {
 		{"[smtpd]\netrn = \"off\"", func(s *smtpd.Server) any { return s.ETRN }, false},
 		{"[smtpd]\netrn = \"trusted\"", func(s *smtpd.Server) any { return s.ETRN }, true},
 		{"[smtpd]\netrn = \"all\"", func(s *smtpd.Server) any { return s.ETRN }, true},
+		{"[smtpd]\nvrfy = \"off\"", func(s *smtpd.Server) any { return !s.VRFY && s.EXPN }, true},
+		{"[smtpd]\nexpn = \"off\"", func(s *smtpd.Server) any { return s.VRFY && !s.EXPN }, true},
 		{"[smtpd]\nxclient = [\"192.0.2.0/24\"]", func(s *smtpd.Server) any { return networks(t, "192.0.2.0/24", s.XClient) }, true},
 		{"[smtpd]\nproxies = [\"198.51.100.7\"]", func(s *smtpd.Server) any { return networks(t, "198.51.100.7", s.Proxies) }, true},
 		{"", func(s *smtpd.Server) any { return len(s.XClient) + len(s.Proxies) }, 0},
