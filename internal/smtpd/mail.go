@@ -172,6 +172,9 @@ func (s *Session) mailParams(t *Transaction, params []string) *status.Status {
 	if st == nil && !e.By.IsZero() && e.Release.After(e.By) {
 		return badParam("the message would be late before it is sent")
 	}
+	if !e.Release.After(s.now()) {
+		e.Release = time.Time{}
+	}
 	return st
 }
 
@@ -239,13 +242,12 @@ func (s *Session) setRelease(e *queue.Envelope, key, value string) *status.Statu
 		if err != nil {
 			return badParam("HOLDUNTIL is a date and time as in RFC 3339")
 		}
-		e.Release = t
+		if e.Release = t; t.Before(now) { // which is no release; until all parameters are known it is one
+			e.Release = now
+		}
 	}
 	if e.Release.After(now.Add(maxRelease)) {
 		return badParam("the message would wait for too long")
-	}
-	if !e.Release.After(now) {
-		e.Release = time.Time{}
 	}
 	return nil
 }
