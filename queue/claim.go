@@ -93,7 +93,7 @@ func (c *Claim) load(name string) error {
 	if c.History, err = r.journal(c.Entry.ID, len(c.Envelope.Rcpts)); err != nil {
 		return failed("read", err)
 	}
-	c.Envelope.Rcpts = append(c.Envelope.Rcpts, c.History.members...)
+	c.Envelope.Rcpts = append(c.Envelope.Rcpts, c.History.takeMembers()...)
 	c.had = len(c.History.events) > 0
 	return c.verify()
 }

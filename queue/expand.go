@@ -21,6 +21,9 @@ type Expansion struct {
 // all those recipients.
 const maxExpanded = maxJournal / 2
 
+// expandBlock is how much of an expansion is written at once.
+var expandBlock = 256 << 10
+
 // ErrTooMany says that there is no room for more recipients.
 var ErrTooMany = errors.New("the message has too many recipients")
 
@@ -37,7 +40,10 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 		return failed("record", err)
 	}
 	members, size := measured(list)
-	text := make([]byte, 0, size)
+	if c.journaled+size > maxExpanded {
+		return ErrTooMany
+	}
+	var text []byte
 	if c.torn {
 		text = append(text, '\n')
 	}
@@ -48,12 +54,15 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 			m.Parent = x.Rcpt + 1
 			text = appendMember(text, at, len(rcpts), &m)
 			rcpts = append(rcpts, m)
+			if len(text) >= expandBlock {
+				if err := c.append(text); err != nil {
+					return failed("record", err)
+				}
+				text = text[:0]
+			}
 		}
 		records[i] = Record{Time: at, Kind: Expanded, Rcpts: One(x.Rcpt), Members: len(x.Members), Text: x.Text, Relay: x.Relay}
 		text = appendRecord(text, &records[i])
-	}
-	if c.journaled+int64(len(text)) > maxExpanded {
-		return ErrTooMany
 	}
 	if err := c.append(text); err != nil {
 		return failed("record", err)
@@ -71,15 +80,15 @@ func (c *Claim) Expand(at time.Time, list ...Expansion) error {
 }
 
 // measured is how many members expansions have, and about how many bytes they need in a journal.
-func measured(list []Expansion) (members, size int) {
+func measured(list []Expansion) (members int, size int64) {
 	for _, x := range list {
 		members += len(x.Members)
 		for i := range x.Members {
 			m := &x.Members[i]
-			size += 120 + len(m.Address) + len(m.Sender) + len(m.ORcpt) + len(m.Via)
+			size += int64(120 + len(m.Address) + len(m.Sender) + len(m.ORcpt) + len(m.Via))
 		}
 	}
-	return members, size + 200*len(list)
+	return members, size + int64(200*len(list))
 }
 
 // expand adds a record of an expansion, with its members, the first of whom has the number known.
@@ -171,7 +180,11 @@ func (x *expansions) whole(r *Record) bool {
 	if r.Members != len(x.pending) || r.Rcpts.First < 0 || r.Rcpts.First >= x.known || r.Rcpts.First != r.Rcpts.Last {
 		return false
 	}
-	x.members, x.known = append(x.members, x.pending...), x.known+len(x.pending)
+	if x.known += len(x.pending); x.members == nil {
+		x.members = x.pending
+	} else {
+		x.members = append(x.members, x.pending...)
+	}
 	x.pending = nil
 	return true
 }

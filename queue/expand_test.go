@@ -269,7 +269,15 @@ func (l *listLife) check(t *testing.T, f fsys.FS, when string) {
 	}
 }
 
+// inBlocks has expansions written in parts.
+func inBlocks(t *testing.T) {
+	before := expandBlock
+	expandBlock = 100
+	t.Cleanup(func() { expandBlock = before })
+}
+
 func TestPowerCutAroundAnExpansion(t *testing.T) {
+	inBlocks(t)
 	c, s := crashSpool(t)
 	before := len(c.Ops())
 	newListLife(0).run(s)
@@ -292,6 +300,7 @@ func TestPowerCutAroundAnExpansion(t *testing.T) {
 }
 
 func TestEveryOperationAroundAnExpansionFails(t *testing.T) {
+	inBlocks(t)
 	for _, err := range []error{syscall.ENOSPC, syscall.EIO, fsys.ErrShort} {
 		for _, times := range []int{1, 3, 1 << 20} {
 			for n := 1; ; n++ {

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -168,10 +167,10 @@ type History struct {
 // would have told did not become durable.
 func parseHistory(text []byte, n int) History {
 	h, x := newHistory(n), expansions{known: n}
-	for len(text) > 0 {
-		line, rest, _ := bytes.Cut(text, []byte("\n"))
-		text = rest
-		l, ok := cutLine(string(line))
+	for rest := string(text); rest != ""; {
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		l, ok := cutLine(line)
 		if !ok {
 			continue
 		}
@@ -231,6 +230,13 @@ func (h *History) add(r Record) {
 			h.report[i], h.reported[i] = r.ID, true
 		}
 	}
+}
+
+// takeMembers are the recipients that expansions brought. They are the caller's.
+func (h *History) takeMembers() []Rcpt {
+	members := h.members
+	h.members = nil
+	return members
 }
 
 // Events are all records, oldest first.

@@ -100,7 +100,7 @@ func (r *reader) read(m *Message, e Entry) error {
 		if m.History, err = r.journal(e.ID, len(m.Envelope.Rcpts)); err != nil {
 			return unreadable("read", err)
 		}
-		m.Envelope.Rcpts = append(m.Envelope.Rcpts, m.History.members...)
+		m.Envelope.Rcpts = append(m.Envelope.Rcpts, m.History.takeMembers()...)
 	}
 	if len(r.locked) > 0 {
 		st, err := f.Stat()
@@ -163,6 +163,9 @@ func (r *reader) journal(id ID, rcpts int) (History, error) {
 		return History{}, err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size >= int64(len(r.buf)) && st.Size < maxJournal {
+		r.buf = make([]byte, st.Size+1)
+	}
 	for have := 0; ; {
 		n, err := f.Read(r.room(have))
 		have += n
