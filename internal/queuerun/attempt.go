@@ -21,17 +21,12 @@ type attempt struct {
 	planner *planner
 	header  *header        // of the message, once it was looked at
 	settled bool           // it brought something for a recipient
-	fates   map[int]fate   // by recipient: what it brought, as far as that is not in the journal yet
 	unsaved []queue.Record // what is not in the journal yet
+	fates   map[int]int    // by recipient: which of unsaved is his outcome
+	quiet   map[int]bool   // it is not for us to report his success
 	owed    bool           // unsaved tells of what cannot be undone and nobody else knows: a delivery, a report
 	refused bool           // the spool would not take that, for as long as we asked
 	reports []item         // to be attempted in the same run, once this message is done with
-}
-
-// fate is what an attempt brought for a recipient. The zero value is nothing.
-type fate struct {
-	record queue.Record
-	quiet  bool // it is not for us to report success
 }
 
 // attempt claims a message and does what can be done for it now.
@@ -42,7 +37,7 @@ func (r *run) attempt(it item) {
 		return
 	}
 	a := &attempt{run: r, item: it, c: c, began: it.began, resumed: !it.began.IsZero(), tries: c.History.Attempts()}
-	a.fates = map[int]fate{}
+	a.fates, a.quiet = map[int]int{}, map[int]bool{}
 	switch {
 	case !a.resumed && r.sel.early() && a.deferredSince(r.started):
 		c.Close()
@@ -166,7 +161,7 @@ func (a *attempt) settle(rcpt int, kind queue.Kind, st *status.Status, from sour
 	if from.remote() && st.Op() != smtp.OpReply { // these are not the host's words
 		rec.Relay, rec.Text = "", status.Clean(from.relay+": "+st.Text(), status.MaxText)
 	}
-	a.fates[rcpt], a.settled = fate{record: rec}, true
+	a.fates[rcpt], a.settled = len(a.unsaved), true
 	a.unsaved = append(a.unsaved, rec)
 	a.owed = a.owed || kind == queue.Delivered || kind == queue.Relayed
 	a.tell(rcpt, kind, st, from)
@@ -183,16 +178,14 @@ func (a *attempt) settleFailure(rcpt int, st *status.Status, from source) {
 
 // hush notes that whoever took a recipient over owes the report of its success.
 func (a *attempt) hush(rcpt int) {
-	f := a.fates[rcpt]
-	f.quiet = true
-	a.fates[rcpt] = f
+	a.quiet[rcpt] = true
 	a.unsaved = append(a.unsaved, queue.Record{Time: a.began, Kind: queue.Reported, Rcpts: queue.One(rcpt)})
 }
 
 // last is the newest outcome of a recipient; its Kind is 0 when there is none.
 func (a *attempt) last(rcpt int) queue.Record {
-	if r := a.fates[rcpt].record; r.Kind != 0 {
-		return r
+	if n, ok := a.fates[rcpt]; ok {
+		return a.unsaved[n]
 	}
 	r, _ := a.c.History.Last(rcpt)
 	return r
@@ -272,6 +265,7 @@ func (a *attempt) remove() error {
 	})
 	if err == nil {
 		a.unsaved, a.owed = nil, false
+		clear(a.fates)
 	}
 	if left == nil {
 		a.Log.Removed(string(a.ID))

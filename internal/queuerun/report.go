@@ -73,7 +73,7 @@ func (a *attempt) actions() (actions []dsn.Action, some bool) {
 
 // action is what there is to tell of a recipient, who may be a list; delayed, if he still waits.
 func (a *attempt) action(rcpt int, delayed dsn.Action, list bool) dsn.Action {
-	if a.fates[rcpt].quiet || a.c.History.Reported(rcpt) {
+	if a.quiet[rcpt] || a.c.History.Reported(rcpt) {
 		return ""
 	}
 	switch a.last(rcpt).Kind {

@@ -17,8 +17,7 @@ const maxRcpts = 100
 func (a *attempt) offer(g *group) error {
 	s, err := a.hops.enter(a.ctx, g.key, g.user != nil)
 	if why := (*status.Status)(nil); errors.As(err, &why) {
-		a.settleAll(g.rcpts, why)
-		return nil
+		return a.settleAll(g.rcpts, why)
 	}
 	if err != nil {
 		return err
@@ -40,10 +39,20 @@ func (a *attempt) offer(g *group) error {
 	return nil
 }
 
-func (a *attempt) settleAll(rcpts []target, st *status.Status) {
+// unsavedMost is how many outcomes are gathered before they go into the journal: a whole list may have to wait.
+const unsavedMost = 1000
+
+// settleAll gives one outcome to many. An error is the spool's.
+func (a *attempt) settleAll(rcpts []target, st *status.Status) error {
 	for _, t := range rcpts {
 		a.settleFailure(t.rcpt, st, source{})
+		if len(a.unsaved) >= unsavedMost {
+			if err := a.save(); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
 // transact makes one transaction over s and settles its recipients. It returns those that are left to do.
@@ -51,8 +60,7 @@ func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 	batch := left[:min(len(left), maxRcpts)]
 	mail, err := a.outward(g, a.message(g, batch))
 	if err != nil {
-		a.settleAll(left, status.From(err))
-		return nil, nil
+		return nil, a.settleAll(left, status.From(err))
 	}
 	c := call{attempt: a, slot: s, next: g.next, agent: g.agent, mail: mail, began: a.Now()}
 	ans, failed := c.send()
@@ -61,8 +69,7 @@ func (a *attempt) transact(s *slot, g *group, left []target) ([]target, error) {
 		return nil, a.ctx.Err()
 	case failed != nil:
 		a.hops.fail(s.hop, failed, a.began)
-		a.settleAll(left, failed)
-		return nil, nil
+		return nil, a.settleAll(left, failed)
 	}
 	if g.agent {
 		ans.from = source{relay: localRelay}
