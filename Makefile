@@ -2,6 +2,7 @@
 # make demo       see the main job done
 # make test       run the tests
 # make install    DESTDIR and PREFIX are honoured
+# make deb        a Debian package
 # The other targets are in README.md.
 
 PREFIX     = /usr/local
@@ -14,9 +15,14 @@ DOCDIR     = $(PREFIX)/share/doc/postrider
 UNITDIR    = $(PREFIX)/lib/systemd/system
 DESTDIR    =
 
+OUT         = bin
 GO          = go
 VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-PROGRAMS    = sendmail mailq newaliases queuerun smtpd local postrider
+PROGRAMS    = $(notdir $(wildcard cmd/*))
+# Where they are installed: users' programs, those that only other programs start, and the rest.
+INBIN       = $(filter mailq newaliases mail,$(PROGRAMS))
+INLIBEXEC   = $(filter local drop,$(PROGRAMS))
+INSBIN      = $(filter-out $(INBIN) $(INLIBEXEC),$(PROGRAMS))
 PAGES       = $(wildcard man/*.[1-8])
 LDFLAGS     = -s -w -X main.version=$(VERSION) -X postrider/internal/sibling.Libexec=$(LIBEXECDIR)
 # The library for options is left without what writes manual pages: that costs each start half a millisecond.
@@ -27,8 +33,8 @@ FUZZTIME    = 10s
 BENCHTIME   = 1s
 
 build:
-	@mkdir -p bin
-	$(BUILD) -o bin/ $(PROGRAMS:%=./cmd/%)
+	@mkdir -p $(OUT)
+	$(BUILD) -o $(OUT)/ $(PROGRAMS:%=./cmd/%)
 
 test:
 	$(GO) test ./...
@@ -65,15 +71,19 @@ interop: build
 demo: build
 	$(GO) run ./internal/demo -bin bin
 
+# Nothing has a set-id bit yet, and nobody owns a spool: "postrider setup --system" is for that.
 install: build
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR) \
 		$(DESTDIR)$(UNITDIR)
-	install -m 755 bin/sendmail bin/queuerun bin/smtpd bin/postrider $(DESTDIR)$(SBINDIR)
-	install -m 755 bin/mailq bin/newaliases $(DESTDIR)$(BINDIR)
-	install -m 755 bin/local $(DESTDIR)$(LIBEXECDIR)
+	install -m 755 $(INSBIN:%=$(OUT)/%) $(DESTDIR)$(SBINDIR)
+	install -m 755 $(INBIN:%=$(OUT)/%) $(DESTDIR)$(BINDIR)
+	install -m 755 $(INLIBEXEC:%=$(OUT)/%) $(DESTDIR)$(LIBEXECDIR)
 	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(LIBDIR)/sendmail
-	ln -sf $(SBINDIR)/sendmail $(SBINDIR)/queuerun $(SBINDIR)/smtpd $(BINDIR)/mailq $(BINDIR)/newaliases $(DESTDIR)$(LIBEXECDIR)
-	install -m 644 etc/postrider.toml $(DESTDIR)$(DOCDIR)
+	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(BINDIR)/hoststat
+	ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(BINDIR)/purgestat
+	ln -sf sendmail $(DESTDIR)$(SBINDIR)/runq
+	ln -sf $(INSBIN:%=$(SBINDIR)/%) $(INBIN:%=$(BINDIR)/%) $(DESTDIR)$(LIBEXECDIR)
+	install -m 644 etc/postrider.toml README.md CHANGES.md SECURITY.md LICENSE $(DESTDIR)$(DOCDIR)
 	for file in etc/systemd/*; do sed 's,/usr/local/sbin,$(SBINDIR),; s,/usr/local/libexec/postrider,$(LIBEXECDIR),' $$file >$(DESTDIR)$(UNITDIR)/$${file##*/}; done
 	sed 's,/usr/local/sbin,$(SBINDIR),' etc/inetd.conf.example >$(DESTDIR)$(DOCDIR)/inetd.conf.example
 	sed 's,/usr/local/sbin,$(SBINDIR),' etc/xinetd/postrider >$(DESTDIR)$(DOCDIR)/xinetd.example
@@ -81,7 +91,47 @@ install: build
 		dir=$(DESTDIR)$(MANDIR)/man$${page##*.}; install -d $$dir; install -m 644 $$page $$dir; \
 	done
 
+# A Debian package, in DEBDIR: with dpkg-deb, and without anything else that builds packages.
+DEBDIR     = bin
+DEBROOT    = $(DEBDIR)/deb
+DEBARCH    = $(shell dpkg --print-architecture)
+DEBDATE    = $(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null || echo 0)
+DEBVERSION = $(shell echo '$(VERSION)' | sed 's/^v\([0-9]\)/\1/; t tag; s/^/0~$(DEBDATE)./; :tag; s/-/+/g')
+
+deb:
+	rm -rf $(DEBROOT)
+	$(MAKE) install OUT=$(DEBDIR)/deb.programs DESTDIR=$(DEBROOT) PREFIX=/usr
+	cd $(DEBROOT)/usr/share/doc/postrider && mv LICENSE copyright && mv CHANGES.md changelog && gzip -9n changelog
+	gzip -9n $(DEBROOT)/usr/share/man/man*/*.[1-8]
+	install -D -m 644 etc/debian/postrider.toml $(DEBROOT)/etc/postrider/postrider.toml
+	[ ! -e $(DEBROOT)/usr/bin/mail ] || mv $(DEBROOT)/usr/bin/mail $(DEBROOT)/usr/bin/mail.postrider
+	install -d $(DEBROOT)/DEBIAN
+	install -m 755 etc/debian/postinst etc/debian/prerm etc/debian/postrm $(DEBROOT)/DEBIAN
+	install -m 644 etc/debian/conffiles $(DEBROOT)/DEBIAN
+	size=$$(du -sk --exclude=DEBIAN $(DEBROOT) | cut -f1); sed "s,@VERSION@,$(DEBVERSION),; s,@ARCH@,$(DEBARCH),; s,@SIZE@,$$size," \
+		etc/debian/control >$(DEBROOT)/DEBIAN/control
+	cd $(DEBROOT) && find usr -type f | LC_ALL=C sort | xargs md5sum >DEBIAN/md5sums
+	chmod -R u+rwX,go+rX,go-w $(DEBROOT)
+	dpkg-deb --root-owner-group --build $(DEBROOT) $(DEBDIR)
+	rm -rf $(DEBROOT) $(DEBDIR)/deb.programs
+
+# What the image of Containerfile has in it, below DESTDIR, made by root.
+MAILGROUP = $(shell awk -F: '$$1 == "postrider" { print $$3 }' etc/container/group)
+CERTS     = /etc/ssl/certs/ca-certificates.crt
+
+container-tree: PREFIX = /usr
+container-tree: install
+	install -d $(DESTDIR)/etc/postrider $(DESTDIR)/etc/ssl/certs $(DESTDIR)/run $(DESTDIR)/root $(DESTDIR)/var/spool $(DESTDIR)/proc \
+		$(DESTDIR)/sys $(DESTDIR)/dev
+	install -d -m 1777 $(DESTDIR)/tmp $(DESTDIR)/var/tmp $(DESTDIR)/var/mail
+	install -d -m 710 -o $(MAILGROUP) -g $(MAILGROUP) $(DESTDIR)/var/spool/postrider
+	install -m 644 etc/container/passwd etc/container/group etc/container/aliases $(DESTDIR)/etc
+	install -m 644 etc/container/postrider.toml $(DESTDIR)/etc/postrider
+	install -m 644 $(CERTS) $(DESTDIR)/etc/ssl/certs
+	chown 0:$(MAILGROUP) $(DESTDIR)$(PREFIX)/libexec/postrider/drop
+	chmod 2755 $(DESTDIR)$(PREFIX)/libexec/postrider/drop
+
 clean:
 	rm -rf bin
 
-.PHONY: build test race fuzz bench lint man interop demo install clean
+.PHONY: build test race fuzz bench lint man interop demo install deb container-tree clean

@@ -26,7 +26,7 @@ func (a *app) supervise(c *cli.Context) error {
 		return err
 	}
 	if a.uid == 0 && !conf.User {
-		if err := a.prepareSpool(conf); err != nil {
+		if err := a.prepare(conf); err != nil {
 			return err
 		}
 	}
@@ -51,13 +51,19 @@ func (a *app) supervise(c *cli.Context) error {
 	return s.watch(signals)
 }
 
-// prepareSpool makes a spool that is new, such as an empty volume, the mail user's. Where there is no mail user all belongs
-// to root.
-func (a *app) prepareSpool(conf config.Config) error {
+// prepare makes a spool that is new, such as an empty volume, the mail user's, and tells drop of the configuration, if it can:
+// there may be files that nobody can write. Where there is no mail user all belongs to root.
+func (a *app) prepare(conf config.Config) error {
 	in := &installer{app: a, conf: conf, uid: -1, gid: -1}
 	for _, s := range []step{in.group(), in.user()} {
 		if missing, err := s.look(); err != nil || missing != "" {
 			return err
+		}
+	}
+	settings := in.dropSettings()
+	if what, err := settings.look(); err == nil && what != "" {
+		if err := settings.do(); err != nil {
+			fmt.Fprintf(a.out, "postrider: drop keeps its settings: %v\n", err)
 		}
 	}
 	s := in.spool()

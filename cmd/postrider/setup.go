@@ -31,6 +31,7 @@ func setupFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-test", Usage: "send no test message"},
 		&cli.BoolFlag{Name: "system", Usage: "make the installation of a system: user, directories, modes, units"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "with --system, say what would be done"},
+		&cli.BoolFlag{Name: "without-units", Usage: "with --system, leave systemd to others, such as a package"},
 		&cli.BoolFlag{Name: "remove", Usage: "with --system, undo what can be undone without losing mail"},
 	}
 }
@@ -56,8 +57,8 @@ func (a *app) setup(c *cli.Context) error {
 	switch {
 	case c.Bool("system"):
 		return a.setupSystem(c)
-	case c.Bool("dry-run"), c.Bool("remove"):
-		return usage("setup: --dry-run and --remove are for --system")
+	case c.Bool("dry-run"), c.Bool("remove"), c.Bool("without-units"):
+		return usage("setup: --dry-run, --without-units and --remove are for --system")
 	}
 	p, err := a.begin(c)
 	if err != nil {

@@ -81,12 +81,21 @@ func (a *app) setupSystem(c *cli.Context) error {
 	in := &installer{app: a, conf: conf, uid: -1, gid: -1}
 	steps := []step{in.group(), in.user(), in.configuration(), in.dropSettings(), in.aliases(), in.spool(), in.dropProgram(), in.units()}
 	if c.Bool("remove") {
-		steps = []step{in.unitsOff(), in.dropOff()}
+		steps = []step{in.dropOff(), in.unitsOff()}
+	}
+	alone := c.Bool("without-units")
+	if alone {
+		steps = steps[:len(steps)-1]
 	}
 	if err := in.carryOut(steps, dry); err != nil {
 		return err
 	}
-	in.after(c.Bool("remove"))
+	switch {
+	case c.Bool("remove"):
+		fmt.Fprintf(in.out, "the spool %s, the user %s and the configuration stay: remove them when no mail is left\n", in.conf.Spool, in.conf.Smtpd.User)
+	case !alone && !in.underSystemd():
+		fmt.Fprintln(in.out, "systemd does not run here: have \"postrider run\" started at boot")
+	}
 	return nil
 }
 
@@ -125,16 +134,6 @@ func (in *installer) carryOut(steps []step, dry bool) error {
 		fmt.Fprintln(in.out, "nothing to do")
 	}
 	return nil
-}
-
-// after says what is left to do.
-func (in *installer) after(removed bool) {
-	switch {
-	case removed:
-		fmt.Fprintf(in.out, "the spool %s, the user %s and the configuration stay: remove them when no mail is left\n", in.conf.Spool, in.conf.Smtpd.User)
-	case !in.underSystemd():
-		fmt.Fprintln(in.out, "systemd does not run here: have \"postrider run\" started at boot")
-	}
 }
 
 func (in *installer) underSystemd() bool {

@@ -256,7 +256,10 @@ func TestUnderSystemd(t *testing.T) {
 	m := newMachine(t)
 	m.must(os.Mkdir(m.path("systemd"), 0o755))
 	all := strings.Join(units, ", ")
-	if got := m.setup(0); !strings.HasSuffix(got, "enable and start "+all+"\n") {
+	if got := m.setup(0, "--without-units"); strings.Contains(got, "enable") || len(m.units) > 0 {
+		t.Errorf("--without-units: %s", got)
+	}
+	if got := m.setup(0); got != "enable and start "+all+"\n" {
 		t.Errorf("%s", got)
 	}
 	if got := m.setup(0); got != "nothing to do\n" {
@@ -266,7 +269,7 @@ func TestUnderSystemd(t *testing.T) {
 	if got := m.check(); len(got) != 1 || !strings.HasPrefix(got[0], "warn: systemd does not run all") {
 		t.Errorf("one is off: %q", got)
 	}
-	if got := m.setup(0, "--remove"); !strings.HasPrefix(got, "stop and disable postrider-local.socket, postrider-smtpd.service\ntake the set-group-ID bit from ") {
+	if got := m.setup(0, "--remove"); !strings.HasPrefix(got, "take the set-group-ID bit from "+m.path("bin/drop")+"\nstop and disable postrider-local.socket, postrider-smtpd.service\n") {
 		t.Errorf("--remove: %s", got)
 	}
 	if got := m.setup(0, "--remove"); !strings.HasPrefix(got, "nothing to do\n") || m.units["postrider-smtpd.service"] {

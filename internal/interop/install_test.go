@@ -29,14 +29,16 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	status := m.Run()
-	if bin != "" {
-		os.RemoveAll(bin)
+	for _, dir := range []string{bin, debDir} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
 	}
 	os.Exit(status)
 }
 
-// bin is where programs has built the programs.
-var bin string
+// bin is where programs has built the programs, and debDir where the Debian package was built.
+var bin, debDir string
 
 // programs builds the programs as the Makefile does, once.
 var programs = sync.OnceValue(func() (err error) {
