@@ -35,7 +35,7 @@ func find(name string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path
 	}
-	for _, dir := range []string{"/usr/sbin", "/usr/lib/postfix/sbin", unpacked() + "/usr/sbin", unpacked() + "/usr/bin", unpacked() + "/usr/lib/postfix/sbin"} {
+	for _, dir := range []string{"/usr/sbin", "/usr/lib/postfix/sbin", unpacked() + "/usr/sbin", unpacked() + "/usr/bin", unpacked() + "/usr/lib/postfix/sbin", unpacked() + "/debs"} {
 		if path := filepath.Join(dir, name); exists(path) {
 			return path
 		}
