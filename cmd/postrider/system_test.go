@@ -155,6 +155,15 @@ func TestSetupSystem(t *testing.T) {
 	}
 }
 
+func TestOnlyRootChecksPrivileges(t *testing.T) {
+	m := newMachine(t)
+	m.setup(0)
+	m.app.uid = 1000
+	if got := m.check(); len(got) != 1 || got[0] != "warn: privileges: only root can look at them — run it as root" {
+		t.Errorf("%q", got)
+	}
+}
+
 // What has become wrong check tells of, and setup mends.
 func TestCheckPrivileges(t *testing.T) {
 	m := newMachine(t)

@@ -199,6 +199,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+func TestNoLimit(t *testing.T) {
+	r, _, s := request(t, nil)
+	r.Limit = 0
+	if err := r.Take(bytes.NewReader(submission(t, testEnvelope(), strings.Repeat(testText, 50_000))), io.Discard); err != nil || held(t, s) != 1 {
+		t.Errorf("%v, %d messages", err, held(t, s))
+	}
+}
+
 // When the spool fails the message waits with its sender, who is told why.
 func TestSpoolFails(t *testing.T) {
 	in := submission(t, testEnvelope(), strings.Repeat(testText, 3000))
@@ -285,6 +293,13 @@ func TestSettings(t *testing.T) {
 		if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || status.From(err).Exit() != status.ExitTempFail) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+	unlimited := Settings{Spool: "/srv/spool"}
+	if err := os.WriteFile(path, []byte(unlimited.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Load(path, me); err != nil || s != unlimited {
+		t.Errorf("without a limit: %+v, %v", s, err)
 	}
 	if _, err := Load(path, me+1); !errors.Is(err, errOthers) {
 		t.Errorf("another user's file: %v", err)

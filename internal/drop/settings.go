@@ -19,7 +19,7 @@ var SettingsPath = "/etc/postrider/drop.conf"
 // should read as little as it can.
 type Settings struct {
 	Spool string
-	Limit int64 // bytes of a message
+	Limit int64 // bytes of a message; 0: any number
 }
 
 // Default are the settings where there is no file. They are those of a configuration that says nothing else.
@@ -86,7 +86,7 @@ func (s *Settings) set(line string) (err error) {
 			return errors.New("spool must be an absolute path")
 		}
 	case "size":
-		if s.Limit, err = strconv.ParseInt(value, 10, 64); err != nil || s.Limit <= 0 {
+		if s.Limit, err = strconv.ParseInt(value, 10, 64); err != nil || s.Limit < 0 {
 			return errors.New("size must be a number of bytes")
 		}
 	default:
