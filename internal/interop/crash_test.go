@@ -292,7 +292,10 @@ func (c *crash) checkNextHop(n int, must bool, doubled map[string]int) {
 		}
 		// The next hop may notice what a killed run has sent after what the following one has, so the order tells nothing:
 		// of those that delivered it one may have lived on.
-		last := max(0, slices.IndexFunc(runs, func(run string) bool { return !c.killed[run] }))
+		last := slices.IndexFunc(runs, func(run string) bool { return !c.killed[run] })
+		if last < 0 {
+			last = len(runs) - 1
+		}
 		for _, run := range slices.Delete(slices.Clone(runs), last, last+1) {
 			before[run] = true
 		}
