@@ -274,12 +274,18 @@ func TestChildrenThatDieAtAnyTime(t *testing.T) {
 	w := newWorld(t, nil, "alice", "bob")
 	text := "Subject: hi\r\n\r\n" + strings.Repeat("line of text\r\n", 20_000)
 	c := w.dial()
-	died, sent := 0, 0
+	died, sent := 0, 1
+	began := time.Now()
+	if r := c.send(text, "<alice@here.test> XRCPT=100")[0]; r != "250 2.0.0 delivered to mailbox" {
+		t.Fatal(r)
+	}
+	usual := time.Since(began)
+	killChildren(t)
 	for i := range 30 {
 		stop := make(chan struct{})
 		go func() {
 			defer close(stop)
-			time.Sleep(time.Duration(i) * 300 * time.Microsecond)
+			time.Sleep(time.Duration(i) * usual / 20)
 			killChildren(t)
 		}()
 		switch r := c.send(text, fmt.Sprintf("<alice@here.test> XRCPT=%d", i))[0]; {
