@@ -76,7 +76,7 @@ func (p *Policy) strangerRefusal(ctx context.Context, c *smtpd.Client, s *sessio
 // domain is ours.
 func isPostmaster(a address.Address) bool { return strings.EqualFold(a.Unquoted(), "postmaster") }
 
-// place tells where a recipient belongs. Nothing counts but the domain as it was parsed.
+// place tells where a recipient belongs: the place is that of the domain to which the mail will really go.
 func (p *Policy) place(a address.Address) (route.Place, error) {
 	if a.Domain() == "" {
 		return route.LocalPlace, nil
@@ -90,9 +90,6 @@ func (p *Policy) place(a address.Address) (route.Place, error) {
 	name, err := address.ASCIIDomain(a.Domain())
 	if err != nil {
 		return route.Elsewhere, nil
-	}
-	if p.domains.local[name] {
-		return route.LocalPlace, nil
 	}
 	return p.o.Router.Place(name)
 }
@@ -120,10 +117,16 @@ func (p *Policy) mayReach(a address.Address, place route.Place, grant string, ru
 	case place == route.RelayPlace:
 		return "relay-domains"
 	}
-	if name, err := address.ASCIIDomain(a.Domain()); err == nil && p.domains.isRelay(name) {
+	if name, err := p.o.Router.Renamed(a.Domain()); err == nil && p.relaysFor(name) {
 		return "relay.domains"
 	}
 	return ""
+}
+
+// relaysFor tells whether relay.domains has a domain.
+func (p *Policy) relaysFor(domain string) bool {
+	name, err := address.ASCIIDomain(domain)
+	return err == nil && p.domains.isRelay(name)
 }
 
 // exists tells why there is no such recipient, or that nobody knows just now; nil when there is one, for all that can be

@@ -65,6 +65,66 @@ func TestRecipientsByTheTables(t *testing.T) {
 	}
 }
 
+// What a stranger may do is decided by the place that the mail really goes to.
+func TestNoTableButThoseForRelayingLetsStrangersRelay(t *testing.T) {
+	const line = "one@gmail.example alice\n"
+	virtual := func(mailer, relays string, edits ...func(*config.Config)) func(*rig, *config.Config, *Options) {
+		return func(r *rig, c *config.Config, o *Options) {
+			withTables(line, mailer, relays, "", "")(r, c, o)
+			for _, edit := range edits {
+				edit(c)
+			}
+		}
+	}
+	domains := func(text string, edits ...func(*config.Config)) func(*rig, *config.Config, *Options) {
+		return func(r *rig, c *config.Config, o *Options) {
+			withTables(line, "", "relayed.example\n", "c.example\n", text)(r, c, o)
+			c.Domains = append(c.Domains, "olddom.example")
+			for _, edit := range edits {
+				edit(c)
+			}
+		}
+	}
+	relay := func(names ...string) func(*config.Config) { return func(c *config.Config) { c.Relay.Domains = names } }
+	const denied, nobody = "550 5.7.1 <%>: relaying denied, why: relay", "550 5.1.1 %: no such user here"
+	const circle = "451 4.3.5 the tables lead in a circle"
+	for _, c := range []struct {
+		name string
+		edit func(*rig, *config.Config, *Options)
+		rcpt string
+		want string
+	}{
+		{"a default hop is no place for others of a virtual domain", virtual(". smtp:[hub.example]\n", ""), "two@gmail.example", nobody},
+		{"nor is that of a whole tree", virtual(".example smtp:[hub.example]\n", ""), "two@gmail.example", nobody},
+		{"who is in virtusertable is", virtual(". smtp:[hub.example]\n", ""), "one@gmail.example", "ok, why: virtual"},
+		{"a line for that domain is", virtual("gmail.example smtp:[hub.example]\n", ""), "two@gmail.example", "ok, why: virtual"},
+		{"a default hop is when relay-domains has the domain", virtual(". smtp:[hub.example]\n", "gmail.example\n"), "two@gmail.example", "ok, why: virtual"},
+		{"or one above", virtual(".example smtp:[hub.example]\n", "example\n"), "two@gmail.example", "ok, why: virtual"},
+		{"so it is when relay.domains has it", virtual(". smtp:[hub.example]\n", "", relay("gmail.example")), "two@gmail.example", "ok, why: virtual"},
+		{"or all below one", virtual(". smtp:[hub.example]\n", "", relay(".example")), "two@gmail.example", "ok, why: virtual"},
+		{"but no other", virtual(". smtp:[hub.example]\n", "mail.gmail.example\n", relay(".gmail.example", "mail.example", "l.example")), "two@gmail.example", nobody},
+		{"mailertable alone", virtual("far.example smtp:[hub.example]\n", ""), "x@far.example", denied},
+		{"a default hop alone", virtual(". smtp:[hub.example]\n", ""), "x@far.example", denied},
+
+		{"a local domain that has become a foreign one", domains("olddom.example newdom.example\n"), "victim@olddom.example", denied},
+		{"even this machine's name", domains("mx.ours.example newdom.example\n"), "victim@mx.ours.example", denied},
+		{"a local domain that has become another local one", domains("olddom.example ours.example\n"), "alice@olddom.example", "ok, why: local"},
+		{"by way of a foreign one", domains("a.example b.example\nb.example c.example\n"), "alice@a.example", "ok, why: local"},
+		{"a foreign one by way of a local one", domains("a.example c.example\nc.example far.example\n"), "alice@a.example", denied},
+		{"by way of a virtual one", domains("a.example gmail.example\ngmail.example far.example\n"), "one@a.example", denied},
+		{"one that has become one to relay for", domains("a.example b.example\nb.example relayed.example\n"), "x@a.example", "ok, why: relay-domains"},
+		{"one to relay for that has become a foreign one", domains("relayed.example far.example\n"), "x@relayed.example", denied},
+		{"by relay.domains", domains("a.example b.example\n", relay("a.example")), "x@a.example", denied},
+		{"what has become one in relay.domains", domains("a.example b.example\n", relay("b.example")), "x@a.example", "ok, why: relay.domains"},
+		{"a circle", domains("a.example b.example\nb.example a.example\n"), "x@a.example", circle},
+	} {
+		r := build(t, "", c.edit)
+		if got, want := r.rcpt(r.client("192.0.2.77"), "<"+c.rcpt+">"), strings.ReplaceAll(c.want, "%", c.rcpt); got != want {
+			t.Errorf("%s: %s\n got %s\nwant %s", c.name, c.rcpt, got, want)
+		}
+	}
+}
+
 func TestAClientWhoseNameIsInRelayDomains(t *testing.T) {
 	r := build(t, "", withTables("", "", "good.example\n", "", ""))
 	if c := r.client("192.0.2.5"); c.Trusted || r.rcpt(c, "<x@victim.example>") != "ok, why: relay-domains" {

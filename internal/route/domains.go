@@ -19,14 +19,25 @@ const (
 	RelayPlace       // mail for it is taken from anybody and passed on: relay-domains
 )
 
-// Place tells where a domain belongs, by the configuration and the tables; relay.domains is not looked at. An address
-// literal belongs elsewhere. An error means that nobody knows.
+// Renamed is the domain to which mail for a domain really goes: the one that domaintable has in its place. An error means
+// that nobody knows.
+func (r *Router) Renamed(domain string) (string, error) {
+	a, err := address.Parse("x@" + domain)
+	if err != nil {
+		return domain, nil
+	}
+	a, err = r.renamed(a, new(Decision))
+	return a.Domain(), err
+}
+
+// Place tells where a domain, or that which has its place, belongs, by the configuration and the tables; relay.domains is
+// not looked at. An address literal belongs elsewhere. An error means that nobody knows.
 func (r *Router) Place(domain string) (Place, error) {
 	a, err := address.Parse("x@" + domain)
 	if err != nil {
 		return Elsewhere, nil
 	}
-	if a, _, err = r.renamed(a); err != nil {
+	if a, err = r.renamed(a, new(Decision)); err != nil {
 		return Elsewhere, err
 	}
 	if why, err := r.localReason(a.Domain()); why != "" || err != nil {
@@ -39,6 +50,22 @@ func (r *Router) Place(domain string) (Place, error) {
 		return RelayPlace, err
 	}
 	return Elsewhere, nil
+}
+
+// relayedFor tells whether relay-domains or relay.domains has a domain.
+func (r *Router) relayedFor(domain string) (bool, error) {
+	name, err := address.ASCIIDomain(domain)
+	if err != nil {
+		return false, nil
+	}
+	for _, s := range r.conf.Relay.Domains {
+		above, below := strings.CutPrefix(s, ".")
+		above, err := address.ASCIIDomain(above)
+		if err == nil && (!below && name == above || below && strings.HasSuffix(name, "."+above)) {
+			return true, nil
+		}
+	}
+	return r.relays(name)
 }
 
 // relays tells whether relay-domains has a domain or one above it.

@@ -37,12 +37,9 @@ func (r *Router) Sender(sender string) (string, error) {
 // before masquerade. An error means that nobody knows.
 func (r *Router) Outward(a address.Address) (address.Address, []Step, error) {
 	var d Decision // for its steps
-	to, e, err := r.renamed(a)
+	to, err := r.renamed(a, &d)
 	if err != nil {
 		return a, nil, err
-	}
-	if to != a {
-		d.step("%s has the place of %s (%s)", to.Domain(), a.Domain(), e.Where())
 	}
 	to, found, err := r.generic(to, &d)
 	if err == nil && !found {
@@ -53,8 +50,7 @@ func (r *Router) Outward(a address.Address) (address.Address, []Step, error) {
 
 // outwardRecipient is Outward for recipients in a header: they have the domain of domaintable and else stay.
 func (r *Router) outwardRecipient(a address.Address) (address.Address, error) {
-	a, _, err := r.renamed(a)
-	return a, err
+	return r.renamed(a, new(Decision))
 }
 
 // generic is a sender as genericstable has it. One that it gives no domain is masqueraded as any other.

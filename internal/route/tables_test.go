@@ -89,7 +89,7 @@ func tabled(t testing.TB, edits ...func(*config.Config)) config.Config {
 	return system(append([]func(*config.Config){
 		withTable(t, virtuser, strings.Replace(virtusers, "hidden@v.example\t\"odd list\"x\n", "", 1)),
 		withTable(t, mailer, strings.Replace(mailertable, "v.example\trelay:[unused.example]\n", "", 1)),
-		withTable(t, domains, "old.example\texample.org\nold2.example\tv.example\nround.example\tround2.example\nround2.example\tround.example\nNEWER.example\tm.example\n"),
+		withTable(t, domains, "old.example\texample.org\nold2.example\tv.example\nround.example\tround2.example\nround2.example\tround.example\nNEWER.example\tm.example\nolder.example\told.example\n"),
 		withTable(t, names, "own.example # ours\nown2.example own3.example\n[192.0.2.1]\n"),
 		withTable(t, relays, "relayed.example\n10.1 192.0.2.55 IPv6:2001:db8::7\n"),
 		aliasFile(t, aliasText),
@@ -173,6 +173,7 @@ func TestRouteByTables(t *testing.T) {
 		{"an old name of a local domain", "Bob@old.example", "local Bob"},
 		{"an old name of a virtual domain", "far@old2.example", "relay bob@example.net to mx:example.net tls=may"},
 		{"an old name of a domain elsewhere", "x@newer.example", "relay x@m.example to host:relay.example:25 tls=may"},
+		{"an old name of an old name", "eve@older.example", "refuse 550 5.1.1 eve@example.org: no such user here"},
 		{"old names in a circle", "x@round.example", "refuse 451 4.3.5 the tables lead in a circle"},
 		{"a name in local-host-names", "alice@OWN.example", "local alice"},
 		{"another in its line", "alice@own3.example", "local alice"},
@@ -318,9 +319,11 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", domain, got, err, want)
 		}
 	}
-	broken := router(system(withTable(t, virtuser, "x\n")))
-	if _, err := broken.Place("example.com"); err == nil {
-		t.Error("a broken table: no error")
+	for name, set := range map[string]func(*config.Tables, string){"virtusertable": virtuser, "domaintable": domains, "local-host-names": names, "relay-domains": relays} {
+		broken := router(system(withTable(t, set, "x..y z\n")))
+		if got, err := broken.Place("example.com"); err == nil {
+			t.Errorf("a broken %s: %v, no error", name, got)
+		}
 	}
 }
 

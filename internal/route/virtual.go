@@ -29,22 +29,39 @@ func (r *Router) rewrite(d *Decision) {
 			return
 		}
 	}
-	d.refuse(status.New("route.virtual", 451, status.Code{4, 3, 5}, "the tables lead in a circle", nil))
+	d.refuse(circle())
 }
 
 // newDomain replaces a domain by domaintable.
 func (r *Router) newDomain(d *Decision) (changed bool, err error) {
-	a, e, err := r.renamed(d.Address)
+	a, err := r.renamed(d.Address, d)
 	if err != nil || a == d.Address {
 		return false, err
 	}
-	d.step("%s has the place of %s (%s)", a.Domain(), d.Address.Domain(), e.Where())
 	d.Address = a
 	return true, nil
 }
 
-// renamed is an address as domaintable has it.
-func (r *Router) renamed(a address.Address) (address.Address, table.Entry, error) {
+// renamed is an address as domaintable has it in the end, with the steps to it in d. All who ask where a domain is ask by
+// this, so that nobody decides about one domain while the mail goes to another.
+func (r *Router) renamed(a address.Address, d *Decision) (address.Address, error) {
+	for range maxRewrites {
+		b, e, err := r.renamedOnce(a)
+		if err != nil || b == a {
+			return a, err
+		}
+		d.step("%s has the place of %s (%s)", b.Domain(), a.Domain(), e.Where())
+		a = b
+	}
+	return a, circle()
+}
+
+func circle() *status.Status {
+	return status.New("route.virtual", 451, status.Code{4, 3, 5}, "the tables lead in a circle", nil)
+}
+
+// renamedOnce is an address with the domain that a line of domaintable has for its own.
+func (r *Router) renamedOnce(a address.Address) (address.Address, table.Entry, error) {
 	if r.tables.domain == nil || a.Domain() == "" {
 		return a, table.Entry{}, nil
 	}
@@ -151,7 +168,7 @@ func wire(meaning string) string {
 // notVirtual decides about an address of a virtual domain of which virtusertable says nothing: it may be a local user's,
 // or another table's affair, but is never looked up in DNS.
 func (r *Router) notVirtual(d *Decision) error {
-	elsewhere, err := r.goesOn(d.Address)
+	elsewhere, err := r.othersGoOn(d.Address)
 	if elsewhere || err != nil {
 		return err
 	}
@@ -165,23 +182,35 @@ func (r *Router) notVirtual(d *Decision) error {
 	return nil
 }
 
-// unchanged decides about an address that virtusertable leaves as it is.
+// unchanged decides about an address that virtusertable leaves as it is: any line of mailertable has a place for it.
 func (r *Router) unchanged(d *Decision) error {
-	elsewhere, err := r.goesOn(d.Address)
+	why, err := r.localReason(d.Address.Domain())
+	elsewhere := why != ""
+	if !elsewhere && err == nil {
+		_, _, elsewhere, err = r.mailerEntry(d.Address)
+	}
 	if !elsewhere && err == nil {
 		d.refuse(status.New("route.virtual", 451, status.Code{4, 3, 5}, "mail for "+d.Address.String()+" has no place to go", fmt.Errorf("virtusertable leads back to it")))
 	}
 	return err
 }
 
-// goesOn tells whether a virtual domain is also one that has another place: local users, or a line of mailertable.
-func (r *Router) goesOn(a address.Address) (bool, error) {
+// othersGoOn tells whether a virtual domain also has a place for those of whom virtusertable says nothing: local users, or
+// a line of mailertable. Mail for virtual domains is taken from anybody, so a line that is for more than this domain is
+// no such place, unless the administrator has named the domain, or one above it, as one to relay for.
+func (r *Router) othersGoOn(a address.Address) (bool, error) {
 	why, err := r.localReason(a.Domain())
 	if why != "" || err != nil {
 		return true, err
 	}
-	_, _, ok, err := r.mailerEntry(a)
-	return ok, err
+	e, _, ok, err := r.mailerEntry(a)
+	if !ok || err != nil {
+		return false, err
+	}
+	if !strings.HasPrefix(e.Key, ".") {
+		return true, nil
+	}
+	return r.relayedFor(a.Domain())
 }
 
 // cutError cuts "error:" from a value.
