@@ -90,10 +90,10 @@ func TestPostfixSettings(t *testing.T) {
 		{"what nobody knows", "my_own = 1", "left /etc/postfix/main.cf:1: my_own: there is no such setting here"},
 		{"what is only there for others", "my_own = a.example\nmyhostname = $my_own", "!left"},
 		{"an expression", "myhostname = ${{a} == {b} ? {c} : {d}}", "left /etc/postfix/main.cf:1: myhostname: the value holds an expression"},
-		{"virtual aliases", "virtual_alias_maps = hash:/etc/postfix/virtual", "virtusertable: info@v.example -> virtual-2 ("},
-		{"a virtual alias of several is a list", "virtual_alias_maps = hash:/etc/postfix/virtual\nmyorigin = /etc/mailname", "aliases: virtual-2 -> alice@example.net, bob@example.net ("},
-		{"names here stay names", "virtual_alias_maps = hash:/etc/postfix/virtual\nmyorigin = $myhostname", "aliases: virtual-2 -> alice, bob ("},
-		{"a virtual alias of one", "virtual_alias_maps = inline:{{a@v.example=b@w.example}}", "virtusertable: a@v.example -> b@w.example ("},
+		{"virtual aliases", "virtual_alias_maps = hash:/etc/postfix/virtual", "virtusertable: info@v.example -> virtual-3 ("},
+		{"a virtual alias of several is a list", "virtual_alias_maps = hash:/etc/postfix/virtual\nmyorigin = /etc/mailname", "aliases: virtual-3 -> alice@example.net, bob@example.net ("},
+		{"names here stay names", "virtual_alias_maps = hash:/etc/postfix/virtual\nmyorigin = $myhostname", "aliases: virtual-3 -> alice, bob ("},
+		{"a virtual alias of one", "virtual_alias_maps = inline:{{a@v.example=b@w.example}, v.example=x}", "virtusertable: a@v.example -> b@w.example ("},
 		{"a virtual alias of a bare name is an alias", "virtual_alias_maps = inline:{{root=b@w.example}}", "aliases: root -> b@w.example ("},
 		{"a virtual alias of a command", "virtual_alias_maps = inline:{{root=|x}}", "left /etc/postfix/main.cf:1: the virtual alias root"},
 		{"a whole domain", "virtual_alias_maps = hash:/etc/postfix/virtual", "virtusertable: @w.example -> %1%3@v.example ("},
@@ -104,7 +104,7 @@ func TestPostfixSettings(t *testing.T) {
 	} {
 		m := read(t, "/etc/postfix/main.cf", tt.text+"\n", "/etc/postfix/master.cf", "", "/etc/mailname", "example.net\n", "/etc/aliases", "",
 			"/etc/postfix/map", "k.example x\n* y\n", "/etc/postfix/list", "# c\nl.example, m.example\n",
-			"/etc/postfix/virtual", "v.example anything\ninfo@v.example alice,\n  bob\n@w.example @v.example\n",
+			"/etc/postfix/virtual", "v.example anything\nw.example anything\ninfo@v.example alice,\n  bob\n@w.example @v.example\n",
 			"/etc/postfix/transport", "t.example smtp:[relay.example]:2525\nu.example uucp:host\n* relay:[all.example]\n")
 		if got := describe(m); strings.Contains(got, strings.TrimPrefix(tt.want, "!")) == strings.HasPrefix(tt.want, "!") {
 			t.Errorf("%s: want %q of\n%s", tt.name, tt.want, got)
@@ -182,4 +182,38 @@ func TestPostfixServices(t *testing.T) {
 	}
 	m := read(t, "/etc/postfix/main.cf", "")
 	check(t, m, "listen :25 smtp", "left /etc/postfix/master.cf: cannot be read")
+}
+
+// A line of virtusertable makes mail for its domain taken from anybody: only domains for which Postfix takes it may get one.
+func TestPostfixVirtualIsNoOpenRelay(t *testing.T) {
+	const maps = "virtual_alias_maps = hash:/v\n"
+	for _, tt := range []struct {
+		name, main, aliases string
+		wants               []string
+	}{
+		{"an address of somebody else's", maps, "friend@gmail.example root@us.example\n", []string{"left /v:1: the virtual alias friend@gmail.example: Postfix takes no mail", "!virtusertable:"}},
+		{"a list for an address of somebody else's", maps, "friend@gmail.example a, b\n", []string{"left /v:1", "!virtual-1"}},
+		{"a domain of somebody else's", maps, "@w.example @z.example\n", []string{"left /v:1: the virtual alias @w.example", "!virtusertable:"}},
+		{"a domain that is a key", maps, "V.example x\na@v.example b\n@v.example @z.example\n", []string{"virtusertable: a@v.example -> b (", "virtusertable: @v.example -> %1%3@z.example (", "-"}},
+		{"below a domain that is a key", maps, "v.example x\n.v.example x\na@b.v.example b\n", []string{"left /v:3", "!virtusertable:"}},
+		{"a domain that is listed", maps + "virtual_alias_domains = v.example\n", "a@V.example b\na@w.example b\n", []string{"virtusertable: a@V.example -> b (", "left /v:2", "!virtusertable: a@w"}},
+		{"with a list keys are none", maps + "virtual_alias_domains = v.example\n", "w.example x\na@w.example b\n", []string{"left /v:2", "!virtusertable:"}},
+		{"an empty list", maps + "virtual_alias_domains =\n", "w.example x\na@w.example b\n", []string{"left /v:2", "!virtusertable:"}},
+		{"a list in a table", maps + "virtual_alias_domains = hash:/d\n", "a@d.example b\na@w.example b\n", []string{"virtusertable: a@d.example -> b (", "left /v:2"}},
+		{"the maps and a list", maps + "virtual_alias_domains = $virtual_alias_maps, l.example\n", "v.example x\na@v.example b\na@l.example b\n", []string{"virtusertable: a@v.example", "virtusertable: a@l.example", "-"}},
+		{"an exception in a list", maps + "virtual_alias_domains = !d.example, hash:/d\n", "a@d.example b\na@e.example b\n", []string{"left /v:1", "virtusertable: a@e.example -> b ("}},
+		{"an exception that is a file", maps + "virtual_alias_domains = !/d, v.example\n", "a@v.example b\n", []string{"left /v:1", "!virtusertable:"}},
+		{"a list that cannot be read", maps + "virtual_alias_domains = mysql:/d\n", "v.example x\na@v.example b\n", []string{"left /v:2", "left /etc/postfix/main.cf:2: virtual_alias_domains", "!virtusertable:"}},
+		{"a local domain", maps + "mydestination = l.example\n", "a@l.example b\n", []string{"virtusertable: a@l.example -> b (", "-"}},
+		{"this host", maps, "a@mail.example.org b\n", []string{"virtusertable: a@mail.example.org -> b (", "-"}},
+		{"a domain of mailboxes", maps + "virtual_mailbox_domains = m.example\n", "a@m.example b\n", []string{"virtusertable: a@m.example -> b (", "left /etc/postfix/main.cf:2: virtual_mailbox_domains"}},
+		{"a relay domain", maps + "relay_domains = r.example\n", "a@r.example b\nc@r.example b\n", []string{"virtusertable: a@r.example -> b (", "note /v:1: mail for addresses in r.example", "!note /v:2", "-"}},
+		{"below a relay domain", maps + "relay_domains = !x.r.example, r.example\n", "a@b.r.example b\na@x.r.example b\na@y.x.r.example b\n", []string{"virtusertable: a@b.r.example -> b (", "left /v:2", "left /v:3"}},
+		{"below a relay domain that stands for itself alone", maps + "relay_domains = r.example\nparent_domain_matches_subdomains =\n", "a@b.r.example b\n", []string{"left /v:1", "!virtusertable:"}},
+		{"a star in a table is no domain", maps + "relay_domains = static:x\n", "a@b.example b\n* x\n", []string{"left /v:1", "!virtusertable:"}},
+		{"the old name of the maps", "virtual_maps = hash:/v\n", "v.example x\na@v.example b\na@w.example b\n", []string{"virtusertable: a@v.example", "left /v:3"}},
+	} {
+		m := read(t, "/etc/postfix/main.cf", tt.main, "/etc/postfix/master.cf", "", "/v", tt.aliases, "/d", "d.example x\ne.example x\n")
+		t.Run(tt.name, func(t *testing.T) { check(t, m, tt.wants...) })
+	}
 }
