@@ -4,38 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"postrider/internal/fsys"
 )
 
 // How the name service is asked for users whom passwd(5) does not know.
 const (
-	getentTime  = 5 * time.Second // for one question
-	getentMost  = 4               // questions at once
+	getentTime  = 5 * time.Second // for one user
+	getentMost  = 4               // users at once
 	userTime    = time.Minute     // an answer is kept for so long
 	maxAnswers  = 10_000          // and so many are
 	maxUserName = 256             // bytes; directories have longer names than files
-	maxSwitch   = 64 << 10        // bytes of nsswitch.conf that are read
 )
 
 // nss asks the name service of the system for users, by getent(1): this program is linked without the C library, whose
 // business it is. It is asked only where nsswitch.conf(5) has more sources of users than passwd(5).
+//
+// That it knows nobody of a name means something only while its sources work: getent says the same when one is out of
+// reach or its module is not installed. So nobody counts as unknown unless each source but those that always work has
+// been seen to answer within a minute; see source.
 type nss struct {
-	conf    string   // the path of nsswitch.conf
-	command []string // getent passwd
-	now     func() time.Time
-	limit   time.Duration // for one question
-	busy    chan struct{}
+	conf   string // the path of nsswitch.conf
+	getent string
+	now    func() time.Time
+	limit  time.Duration // for one user
+	busy   chan struct{}
 
 	mu      sync.Mutex
 	known   map[string]answer
 	checked time.Time // when conf was read last
-	asks    bool      // what it said
+	others  []string  // what it said
+	seen    map[string]source
 }
 
 type answer struct {
@@ -44,21 +48,26 @@ type answer struct {
 	till time.Time
 }
 
-func newNSS(conf string, command ...string) *nss {
-	return &nss{conf: conf, command: command, now: time.Now, limit: getentTime, busy: make(chan struct{}, getentMost), known: map[string]answer{}}
+func newNSS(conf, getent string) *nss {
+	return &nss{conf: conf, getent: getent, now: time.Now, limit: getentTime, busy: make(chan struct{}, getentMost),
+		known: map[string]answer{}, seen: map[string]source{}}
 }
 
 // SystemUsers are the users of this machine: those of /etc/passwd and, where nsswitch.conf(5) has other sources, those.
 func SystemUsers() *Passwd {
 	p := NewPasswd("/etc/passwd")
-	p.nss = newNSS("/etc/nsswitch.conf", "getent", "passwd")
+	p.nss = newNSS("/etc/nsswitch.conf", "getent")
 	return p
 }
 
 // lookup finds a user by the exact name. An error means that nobody knows.
 func (n *nss) lookup(name string) (User, bool, error) {
-	if !askable(name) || !n.needed() {
+	if !askable(name) {
 		return User{}, false, nil
+	}
+	sources, err := n.sources()
+	if len(sources) == 0 || err != nil {
+		return User{}, false, err
 	}
 	if a, ok := n.cached(name); ok {
 		return a.user, a.ok, nil
@@ -69,13 +78,21 @@ func (n *nss) lookup(name string) (User, bool, error) {
 	case n.busy <- struct{}{}:
 		defer func() { <-n.busy }()
 	case <-ctx.Done():
-		return User{}, false, fmt.Errorf("%s: too many questions at once", n.command[0])
+		return User{}, false, fmt.Errorf("%s: too many questions at once", n.getent)
 	}
-	u, ok, err := n.ask(ctx, name)
-	if err == nil {
-		n.keep(name, answer{u, ok, n.now().Add(userTime)})
+	u, ok, err := n.ask(ctx, "", name)
+	switch {
+	case err != nil:
+		return User{}, false, err
+	case ok:
+		n.witness(ctx, sources, name)
+	default:
+		if err := n.allWork(ctx, sources); err != nil {
+			return User{}, false, err
+		}
 	}
-	return u, ok, err
+	n.keep(name, answer{u, ok, n.now().Add(userTime)})
+	return u, ok, nil
 }
 
 // askable tells whether a name may be a user's: getent takes what begins with a hyphen for an option, and a number for
@@ -85,38 +102,6 @@ func askable(name string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(":/,|\"'`$<>", r) })
-}
-
-// needed tells whether there are other sources of users than files.
-func (n *nss) needed() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if now := n.now(); n.checked.IsZero() || now.Sub(n.checked) > userTime || now.Before(n.checked) {
-		text, err := fsys.ReadFile(n.conf, maxSwitch)
-		n.checked, n.asks = now, err == nil && otherSources(string(text))
-	}
-	return n.asks
-}
-
-// otherSources reads nsswitch.conf(5).
-func otherSources(text string) bool {
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		what, sources, ok := strings.Cut(line, ":")
-		if !ok || strings.TrimSpace(what) != "passwd" {
-			continue
-		}
-		for sources != "" { // but for [STATUS=action]
-			before, after, _ := strings.Cut(sources, "[")
-			for _, s := range strings.Fields(before) {
-				if s != "files" && s != "compat" {
-					return true
-				}
-			}
-			_, sources, _ = strings.Cut(after, "]")
-		}
-	}
-	return false
 }
 
 func (n *nss) cached(name string) (answer, bool) {
@@ -135,32 +120,40 @@ func (n *nss) keep(name string, a answer) {
 	n.known[name] = a
 }
 
-// ask runs getent. Its exit status is 2 when there is no such user.
-func (n *nss) ask(ctx context.Context, name string) (User, bool, error) {
-	cmd := exec.CommandContext(ctx, n.command[0], append(n.command[1:len(n.command):len(n.command)], name)...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
-	if path := systemPath(n.command[0]); path != "" {
-		cmd.Path, cmd.Err = path, nil
-	}
-	cmd.Dir, cmd.WaitDelay = "/", time.Second
+// ask asks getent for a user: of one source, or with "" as nsswitch.conf(5) has them.
+func (n *nss) ask(ctx context.Context, from, name string) (User, bool, error) {
 	var out capped
-	cmd.Stdout = &out
-	err := cmd.Run()
+	err := n.run(ctx, &out, from, name)
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return User{}, false, fmt.Errorf("%s gave no answer within %v", n.command[0], n.limit)
-	case errors.As(err, &exit) && exit.ExitCode() == 2:
+		return User{}, false, fmt.Errorf("%s gave no answer within %v", n.getent, n.limit)
+	case errors.As(err, &exit) && exit.ExitCode() == 2: // none of this name
 		return User{}, false, nil
 	case err != nil:
-		return User{}, false, fmt.Errorf("%s: %w", n.command[0], err)
+		return User{}, false, fmt.Errorf("%s: %w", n.getent, err)
 	}
 	users, err := parsePasswd(strings.NewReader(out.buf.String()))
 	if err != nil {
-		return User{}, false, fmt.Errorf("%s: %w", n.command[0], err)
+		return User{}, false, fmt.Errorf("%s: %w", n.getent, err)
 	}
 	u, ok := users[name] // and nobody of a name that is alike
 	return u, ok, nil
+}
+
+// run runs getent for the names of users; without one, for all.
+func (n *nss) run(ctx context.Context, out io.Writer, from string, names ...string) error {
+	var args []string
+	if from != "" {
+		args = []string{"-s", from}
+	}
+	cmd := exec.CommandContext(ctx, n.getent, slices.Concat(args, []string{"passwd"}, names)...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
+	if path := systemPath(n.getent); path != "" {
+		cmd.Path, cmd.Err = path, nil
+	}
+	cmd.Dir, cmd.WaitDelay, cmd.Stdout = "/", time.Second, out
+	return cmd.Run()
 }
 
 // systemPath finds a program of the system, whatever PATH our caller has; "" when it is not there or is a path already.

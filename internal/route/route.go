@@ -15,6 +15,8 @@
 //   - A local name is looked up in the aliases first (see package aliases). An alias that comes to one recipient
 //     is as if the message had been sent to that one; otherwise the Decision is Expand.
 //   - A local user's name is compared exactly first, then without regard to case, then without its +detail.
+//   - Who is not in passwd(5) is asked for by getent(1), where nsswitch.conf(5) has other sources. Nobody is unknown before each
+//     of these was seen to work.
 //   - postmaster and MAILER-DAEMON stand for root. Mail for root goes where an alias or local.root says; without
 //     them, to the user root or, in a user installation, to the caller. local.root also gets mail for root at
 //     origin.
