@@ -20,7 +20,7 @@ type File[T any] struct {
 	o    FileOptions
 
 	value atomic.Pointer[T]
-	next  atomic.Int64 // when to look at the file again, in nanoseconds
+	last  atomic.Int64 // when the file was looked at, in nanoseconds
 
 	mu   sync.Mutex  // held by who looks
 	seen os.FileInfo // of the file as it was read last, for good or ill; nil: it was missing
@@ -82,7 +82,7 @@ func (f *File[T]) Value() (T, error) {
 func (f *File[T]) first() (v T, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.value.Load() == nil && f.o.Now().UnixNano() >= f.next.Load() {
+	if f.value.Load() == nil && f.due() {
 		err := f.open()
 		if f.o.Report != nil && err != nil && (f.err == nil || f.err.Error() != err.Error()) {
 			f.o.Report(err)
@@ -98,7 +98,7 @@ func (f *File[T]) first() (v T, err error) {
 
 // Get is Value for those who have opened the file with OpenFile.
 func (f *File[T]) Get() T {
-	if f.o.Now().UnixNano() >= f.next.Load() && f.mu.TryLock() { // others go on with what there is
+	if f.due() && f.mu.TryLock() { // others go on with what there is
 		if changed, err := f.load(false); changed && err != nil && f.o.Report != nil {
 			f.o.Report(err)
 		}
@@ -108,10 +108,16 @@ func (f *File[T]) Get() T {
 	return *f.value.Load()
 }
 
-func (f *File[T]) rest() { f.next.Store(f.o.Now().Add(time.Second).UnixNano()) }
+func (f *File[T]) rest() { f.last.Store(f.o.Now().UnixNano()) }
 
 // hurry makes the next call look at the file.
-func (f *File[T]) hurry() { f.next.Store(0) }
+func (f *File[T]) hurry() { f.last.Store(0) }
+
+// due tells whether it is time to look at the file. When the clock was set back it is.
+func (f *File[T]) due() bool {
+	now, last := f.o.Now().UnixNano(), f.last.Load()
+	return now < last || now-last >= int64(time.Second)
+}
 
 var errUnsteady = errors.New("it changes while it is read")
 

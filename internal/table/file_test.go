@@ -77,6 +77,22 @@ func TestAChangedFileIsReadAgain(t *testing.T) {
 	}
 }
 
+func TestAClockThatIsSetBackFreezesNoTable(t *testing.T) {
+	w := watch(t, true, "one")
+	w.clock = w.clock.Add(-time.Hour)
+	w.write(t, "two")
+	if got := w.Get(); got != "two" {
+		t.Error(got)
+	}
+	w.write(t, "six")
+	if got := w.Get(); got != "two" {
+		t.Errorf("at once: %s", got)
+	}
+	if got := w.later(); got != "six" {
+		t.Errorf("a second later: %s", got)
+	}
+}
+
 func TestAFileThatVanishesLeavesTheOldTable(t *testing.T) {
 	w := watch(t, true, "")
 	w.write(t, "one")
@@ -252,7 +268,7 @@ func TestManyMayLookAtOnce(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 2000 {
-				w.next.Store(0)
+				w.hurry()
 				if got := w.Get(); got != "one" && got != "two" {
 					t.Errorf("%q", got)
 				}
