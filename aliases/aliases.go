@@ -23,7 +23,13 @@
 //   - user+detail means the entry user+detail, or else user+*, or else user.
 //   - postmaster and mailer-daemon mean root when they have no entry, and root means Options.Root when it has none.
 //   - Of several files the first that knows a name counts; of several lines in one file, the last.
-//   - A file that is not there is an empty one. One that cannot be read, or is not text, or that others may write, is a
+//   - A file that never was is an empty one; one that has gone, or of which there is an index or a link to it, is a
+//     temporary failure.
+//   - A text that was written within the last two seconds may be half of one: what it lacks is as it was before, and a
+//     temporary failure when nobody knows that, as when there is only an index of another text. So it is for a text that
+//     has become empty, however long ago. An index of exactly this text, as newaliases makes it, says that it is whole. A
+//     writing that does not end within ten seconds of the first sight of it is waited for no longer.
+//   - A file that cannot be read, or is not text, or that others may write, is a
 //     temporary failure for every name that it might know: never "no such alias". So is a name whose own line is
 //     malformed. The rest of the file counts.
 //   - A file is read again when it has changed. An index beside it, FILE.idx, spares reading it at all, and is used only

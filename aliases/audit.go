@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 )
 
 // Audit reads everything that the files lead to, and tells what is wrong beside the lines themselves, which Check tells
 // of: included files that cannot be read or have members that nobody can make sense of, circles, aliases too deep inside
-// each other, and members for whom known returns an error, which is a warning. A missing file has nothing wrong.
+// each other, and members for whom known returns an error, which is a warning. A file that never was has nothing wrong.
 func (d *Database) Audit(known func(Member) error) ([]Problem, error) {
+	d = d.asIs()
 	var list []Problem
 	for _, f := range d.files {
 		text, err := readText(f.name)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && !f.missing() {
 			continue
 		}
 		if err != nil {
@@ -35,6 +37,17 @@ func (d *Database) Audit(known func(Member) error) ([]Problem, error) {
 		}
 	}
 	return list, nil
+}
+
+// asIs is d as if its files were whole: who asks for what is wrong with a text has just written it.
+func (d *Database) asIs() *Database {
+	as := &Database{o: d.o, fs: d.fs}
+	for _, f := range d.files {
+		f := newFile(f.name, f.report)
+		f.clock = func() time.Time { return time.Now().Add(quiet) }
+		as.files = append(as.files, f)
+	}
+	return as
 }
 
 // audit looks at one entry.

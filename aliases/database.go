@@ -37,7 +37,7 @@ type Database struct {
 func Open(files []string, o Options) *Database {
 	d := &Database{o: o, fs: fsys.OS{}}
 	for _, name := range files {
-		d.files = append(d.files, &file{name: name, report: o.Report})
+		d.files = append(d.files, newFile(name, o.Report))
 	}
 	return d
 }

@@ -31,25 +31,39 @@ type file struct {
 	src   source
 	err   error
 	tried fsys.Info // the index that is of no use for this state; zero: there was none
+	stale bool      // it is of another text that was not empty
+
+	existed bool      // the file was there
+	before  source    // what the last whole text has said, while src may be half of one or is none; nil: not known
+	since   time.Time // when the writing was first seen that has not ended
+	clock   func() time.Time
 }
 
-// settled is how old a change must be before a second one is sure to have another time.
-const settled = 100 * time.Millisecond
+// apart is how old a change must be before a second one is sure to have another time.
+const apart = 100 * time.Millisecond
+
+func newFile(name string, report func(error)) *file {
+	return &file{name: name, report: report, clock: time.Now}
+}
 
 // load reads the file, or opens its index, unless that was done since its last change.
 func (f *file) load() (source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st, err := f.stat()
+	f.existed = f.existed || err == nil
 	same := f.src != nil && err == nil && st == f.stamp && unchanged(f.src)
+	if same {
+		f.settle(st)
+	}
 	if same && !f.tryIndex() {
 		return retained(f.src), f.err
 	}
 	if !same {
-		f.drop()
+		f.outdate()
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !f.missing():
 		f.src = newTable(f.name, 0)
 		return f.src, nil
 	case err != nil:
@@ -67,24 +81,28 @@ func (f *file) tryIndex() bool {
 	}
 	now, err := fsys.OS{}.Stat(f.name + IndexSuffix)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && now == f.tried {
+		f.stale = f.stale && err == nil
 		return false
 	}
 	f.tried = now
 	x, err := openIndex(f.name)
+	f.stale = errors.Is(err, ErrStale)
 	if err != nil {
 		f.tell(err)
 		return false
 	}
-	f.src, f.err, f.stamp = x, nil, x.stamp
+	f.forget()
+	f.src, f.err, f.stamp, f.since = x, nil, x.stamp, time.Time{}
 	return true
 }
 
 // readText reads the file, which looks so.
 func (f *file) readText(st fsys.Info) (source, error) {
-	now := time.Now()
+	now := f.clock()
 	text, err := readText(f.name)
 	f.stamp, f.err = st, nil
-	if after, statErr := f.stat(); statErr != nil || after != st || now.Sub(st.Changed) < settled {
+	after, statErr := f.stat()
+	if statErr != nil || after != st || now.Sub(st.Changed) < apart {
 		f.stamp = fsys.Info{} // it may be changing: look again next time
 	}
 	if err != nil {
@@ -93,8 +111,18 @@ func (f *file) readText(st fsys.Info) (source, error) {
 	}
 	t := parse(f.name, text, st.UID)
 	t.secret = secret(st)
-	f.src = t
-	return t, nil
+	if whole := f.settled(st); whole && (statErr == nil && after == st || f.since != time.Time{}) {
+		f.forget()
+		f.src = t
+		return t, nil
+	}
+	c := &changing{table: t}
+	if f.before != nil && (f.before.about().owner == t.owner || !filled(f.before)) {
+		c.before = retained(f.before)
+		t.secret = t.secret || f.before.about().secret
+	}
+	f.src = c
+	return retained(c), nil
 }
 
 // withoutIndex is the text of a file whose index has turned out to be of no use.
@@ -102,15 +130,19 @@ func (f *file) withoutIndex(x source, why error) (source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.src != x && f.src != nil { // somebody else has been here
-		if _, text := f.src.(*table); text {
-			return f.src, f.err
+		if _, index := f.src.(*indexed); !index {
+			return retained(f.src), f.err
 		}
 	}
 	f.tell(why)
 	if x, ok := x.(*indexed); ok {
 		f.tried = x.seen
 	}
-	f.drop()
+	if errors.Is(why, ErrStale) {
+		f.outdate()
+	} else {
+		f.drop()
+	}
 	st, err := f.stat()
 	if err != nil {
 		return nil, unreadable(err)

@@ -30,8 +30,11 @@ func TestAFileThatCannotBeReadHidesNobody(t *testing.T) {
 		{"a link to itself", "error: the aliases cannot be read: stat F: too many levels of symbolic links",
 			func(p string) error { return os.Symlink(p, p) }},
 		{"a link to a file", "bob", func(p string) error {
-			return errors.Join(os.WriteFile(p+"2", []byte("a: bob"), 0o644), os.Symlink(p+"2", p))
+			return errors.Join(os.WriteFile(p+"2", []byte("a: bob\n"), 0o644), os.Symlink(p+"2", p))
 		}},
+		{"a link to nothing", "error: the aliases cannot be read: stat F: no such file or directory", func(p string) error { return os.Symlink(p+"2", p) }},
+		{"a file of which there is only the index", "error: the aliases cannot be read: stat F: no such file or directory",
+			func(p string) error { return os.WriteFile(p+IndexSuffix, nil, 0o644) }},
 	} {
 		path := filepath.Join(t.TempDir(), "aliases")
 		if err := c.make(path); err != nil {
@@ -71,11 +74,11 @@ func TestAChangedFileIsReadAgain(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	check("no file any more", "none")
+	check("no file any more", "error: the aliases cannot be read: stat "+path+": no such file or directory")
 }
 
 func TestAnUnchangedFileIsNotReadAgain(t *testing.T) {
-	f := file{name: write(t, tempDir(t), "aliases", "a: one")}
+	f := newFile(write(t, tempDir(t), "aliases", "a: one"), nil)
 	first, err := f.load()
 	if err != nil {
 		t.Fatal(err)

@@ -6,11 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"postrider/internal/address"
 )
 
-// write makes a file that nobody but us may write, and returns its path.
+// write makes a file that nobody but us may write, and that was written long ago, and returns its path.
 func write(t testing.TB, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -20,7 +21,17 @@ func write(t testing.TB, dir, name, text string) string {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	age(t, path)
 	return path
+}
+
+// age makes it long ago that a file was written.
+func age(t testing.TB, path string) {
+	t.Helper()
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, long, long); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // tempDir is a directory that nobody but us may write.

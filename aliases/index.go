@@ -114,8 +114,13 @@ func unchanged(s source) bool {
 
 // retained is a source that has one more user.
 func retained(s source) source {
-	if x, ok := s.(*indexed); ok {
-		x.users.Add(1)
+	switch s := s.(type) {
+	case *indexed:
+		s.users.Add(1)
+	case *changing:
+		if s.before != nil {
+			retained(s.before)
+		}
 	}
 	return s
 }

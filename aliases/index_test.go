@@ -119,7 +119,7 @@ func TestAnIndexCountsOnlyForItsText(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	check("no file", "none", false)
+	check("no file", "error: the aliases cannot be read: stat "+path+": no such file or directory", false)
 }
 
 func TestWhatIsNoIndex(t *testing.T) {

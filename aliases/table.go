@@ -42,6 +42,7 @@ type table struct {
 	origin
 	entries map[string]located
 	broken  map[string]Problem // names whose line is malformed
+	end     int64              // where the last entry begins
 }
 
 // located is the text of an entry that was not parsed yet.
@@ -51,7 +52,7 @@ type located struct {
 }
 
 func newTable(file string, owner uint32) *table {
-	return &table{origin{file: file, owner: owner}, map[string]located{}, map[string]Problem{}}
+	return &table{origin: origin{file: file, owner: owner}, entries: map[string]located{}, broken: map[string]Problem{}}
 }
 
 // parse reads a file. Members are only read when their entry is looked up.
@@ -65,6 +66,7 @@ func parse(file, text string, owner uint32) *table {
 // add takes one entry in.
 func (t *table) add(e entryLines) {
 	name, l, problem := e.key()
+	t.end = e.off
 	switch {
 	case problem == nil:
 		t.entries[name] = l
