@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 
@@ -49,18 +50,28 @@ const maxTestLine = 4096
 // test reads commands until there are no more.
 func (t *tester) test() error {
 	fmt.Fprint(t.out, "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)\nEnter <ruleset> <address>\n> ")
-	in := bufio.NewScanner(t.in)
-	in.Buffer(nil, maxTestLine)
-	for in.Scan() {
-		if quit := t.command(strings.TrimSpace(in.Text())); quit {
+	in := bufio.NewReaderSize(t.in, maxTestLine)
+	for {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = in.ReadSlice('\n')
+			}
+			t.say("a line is longer than %d bytes: it does not count", maxTestLine)
+			line = nil
+		}
+		if text := strings.TrimSpace(string(line)); t.command(text) {
 			return nil
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return status.Fail("explain", status.ExitIOErr, "cannot read a command", err)
 		}
 		fmt.Fprint(t.out, "> ")
 	}
 	fmt.Fprintln(t.out)
-	if err := in.Err(); err != nil {
-		return status.Fail("explain", status.ExitDataErr, "a command is too long", err)
-	}
 	return nil
 }
 
