@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"postrider/internal/fsys"
 )
@@ -17,7 +18,7 @@ import (
 //
 // Comments, order and all other lines stay, and so do the file's owner, group and mode. The file is written aside and
 // takes the old one's name when it is durable, unless somebody has changed the old one meanwhile. A link is followed only
-// to a file of the caller's own. ErrMember, ErrByHand and ErrBusy may be in the chain of the error.
+// to a file of the caller's own. Others who edit at the same time are waited for, up to ten seconds. ErrMember, ErrByHand and ErrBusy may be in the chain of the error.
 func Add(file, name string, members []string) (changed bool, err error) {
 	return here().edit(file, true, func(text string) (string, error) { return addTo(text, name, members) })
 }
@@ -30,18 +31,36 @@ func Remove(file, name string, members []string) (changed bool, err error) {
 
 // editor changes files.
 type editor struct {
-	fs  fsys.FS
-	uid uint32
+	fs    fsys.FS
+	uid   uint32
+	sleep func(time.Duration)
 }
 
-func here() editor { return editor{fs: fsys.OS{}, uid: uint32(os.Geteuid())} }
+func here() editor { return editor{fsys.OS{}, uint32(os.Geteuid()), time.Sleep} }
+
+// Who edits at the same time is waited for.
+const (
+	turn     = 20 * time.Millisecond
+	maxTurns = 500
+)
+
+// claim is claim, when others are ready.
+func (e editor) claim(tmp string) (fsys.File, error) {
+	for n := 0; ; n++ {
+		out, err := claim(e.fs, tmp)
+		if n == maxTurns || !errors.Is(err, ErrBusy) {
+			return out, err
+		}
+		e.sleep(turn)
+	}
+}
 
 func (e editor) edit(name string, create bool, change func(string) (string, error)) (changed bool, err error) {
 	if name, err = e.follow(name); err != nil {
 		return false, err
 	}
 	tmp := aside(name)
-	out, err := claim(e.fs, tmp)
+	out, err := e.claim(tmp)
 	if err != nil {
 		return false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"postrider/internal/fsys"
 )
@@ -163,7 +164,7 @@ func TestWhatIsNotEdited(t *testing.T) {
 		if err := c.make(dir, path); err != nil {
 			t.Fatal(err)
 		}
-		changed, err := editor{fsys.OS{}, c.uid}.edit(path, false, func(string) (string, error) { return "x: y\n", nil })
+		changed, err := editor{fsys.OS{}, c.uid, func(time.Duration) {}}.edit(path, false, func(string) (string, error) { return "x: y\n", nil })
 		if changed || err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), dir, "DIR"), c.want) {
 			t.Errorf("%s: %v, %v", c.name, changed, err)
 		}
@@ -227,7 +228,7 @@ func TestEditFaults(t *testing.T) {
 			}
 			faulty := fsys.NewFaulty(unsynced{})
 			faulty.FailAt(n, 1, cause, nil)
-			changed, err := editor{faulty, uint32(os.Geteuid())}.edit(path, false, func(text string) (string, error) { return addTo(text, "a", []string{"c"}) })
+			changed, err := editor{faulty, uint32(os.Geteuid()), func(time.Duration) {}}.edit(path, false, func(text string) (string, error) { return addTo(text, "a", []string{"c"}) })
 			text, readErr := os.ReadFile(path)
 			info, statErr := os.Stat(path)
 			if errors.Join(readErr, statErr) != nil || info.Mode().Perm() != 0o640 || !slices.Contains([]string{"a: b\n", "a: b, c\n"}, string(text)) ||
@@ -317,5 +318,41 @@ func TestOnlyWhatACrashHasLeftIsRemoved(t *testing.T) {
 	}
 	if _, err := os.Lstat(aside(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+func TestWhoEditsAtTheSameTimeIsWaitedFor(t *testing.T) {
+	path := write(t, tempDir(t), "aliases", "a: b\n")
+	f, err := claim(fsys.OS{}, aside(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns := 0
+	e := editor{fsys.OS{}, uint32(os.Geteuid()), func(time.Duration) {
+		if turns++; turns == 3 {
+			f.Close()
+		}
+	}}
+	if changed, err := e.edit(path, false, func(string) (string, error) { return "a: c\n", nil }); !changed || err != nil || turns != 3 {
+		t.Errorf("%v, %v after %d turns", changed, err, turns)
+	}
+}
+
+// What a machine that stops has left of an edit that was done is the new text.
+func TestAnEditIsDurable(t *testing.T) {
+	faulty := fsys.NewFaulty(unsynced{})
+	path := write(t, tempDir(t), "aliases", "a: b\n")
+	e := editor{faulty, uint32(os.Geteuid()), func(time.Duration) {}}
+	if changed, err := e.edit(path, false, func(string) (string, error) { return "a: c\n", nil }); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	var order []string
+	for _, op := range faulty.Ops() {
+		if slices.Contains([]string{"write", "fsync", "replace", "syncdir"}, op.Name) {
+			order = append(order, op.Name)
+		}
+	}
+	if got := strings.Join(order, " "); got != "write fsync replace syncdir" {
+		t.Errorf("%s", got)
 	}
 }

@@ -114,3 +114,15 @@ func TestSyntaxOfSeveralFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestTheNameOfAMalformedLineWaits(t *testing.T) {
+	d := open(t, "\"info: root\ninfo2= root\nInfo3 root\ninfo4 x: root\n= x\nok: y\n")
+	for _, name := range []string{"info", "info2", "info3", "info4"} {
+		if got := lookup(d, name); !strings.HasPrefix(got, "error: an alias is not written as it should be") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := lookup(d, "ok") + " " + lookup(d, "root"); got != "y none" {
+		t.Error(got)
+	}
+}

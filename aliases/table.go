@@ -96,26 +96,30 @@ func (e entryLines) key() (string, located, *Problem) {
 	line, _ := cutLine(e.text, 0)
 	key, from, ok := cutKey(line)
 	if !ok {
-		word, _, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
-		return short(fold(word)), located{}, &Problem{Line: e.line, Text: shown(line) + ": missing colon"}
+		return meant(line), located{}, &Problem{Line: e.line, Text: shown(line) + ": missing colon"}
 	}
 	name, err := keyName(key)
 	switch {
 	case errors.Is(err, errNotLocal):
 		return "", located{}, &Problem{Line: e.line, Text: fmt.Sprintf("%s: %v; the line does not count", shown(key), err), Warning: true}
 	case err != nil:
-		return "", located{}, &Problem{Line: e.line, Text: err.Error()}
+		return meant(line), located{}, &Problem{Line: e.line, Text: err.Error()}
 	case strings.Trim(join(e, from).text, " \t,") == "":
 		return name, located{}, &Problem{Line: e.line, Text: shown(name) + ": missing value for alias"}
 	}
 	return name, located{e, from}, nil
 }
 
-func short(name string) string {
-	if len(name) > maxName {
+// meant is the name that a malformed line is likely to be for: its first word, without a quote that does not end.
+func meant(line string) string {
+	line = strings.TrimLeft(line, "\" \t")
+	if end := strings.IndexAny(line, "\" \t:="); end >= 0 {
+		line = line[:end]
+	}
+	if len(line) > maxName {
 		return ""
 	}
-	return name
+	return fold(line)
 }
 
 // place is a file and a line in it.
