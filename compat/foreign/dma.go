@@ -66,7 +66,7 @@ func (m *Import) dmaLogin(tree Tree, file line, h *smarthost) {
 		case strings.EqualFold(host, h.host) && h.user == "":
 			h.user, h.password, h.login = user, password, l.at
 		default:
-			m.left(l.at, "the login at %s: only the smarthost's is used", host)
+			m.left(l.at, "a login: only the smarthost's is used")
 		}
 	}
 }
@@ -96,7 +96,7 @@ func (m *Import) dmaRest(values map[string]line) {
 		case "CERTFILE":
 			m.left(v.at, "CERTFILE: no certificate of ours is shown to the smarthost")
 		default:
-			m.left(v.at, "%s: there is no such setting here", name)
+			m.left(v.at, "%s: there is no such setting here", keyName(name))
 		}
 	}
 }

@@ -207,7 +207,7 @@ func (x *exim) login(h *smarthost) {
 				x.differs(l.at, "the password is for the smarthost alone")
 			}
 		default:
-			x.left(l.at, "the login at %s: only the smarthost's is used", fields[0])
+			x.left(l.at, "a login: only the smarthost's is used")
 		}
 	}
 }

@@ -148,23 +148,43 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A password stands where it belongs and nowhere else.
+// A password stands where it belongs and nowhere else, whatever is wrong with the line that it is in.
 func TestPasswordsAreNotRepeated(t *testing.T) {
-	for _, files := range [][]string{
-		{"/etc/postfix/main.cf", "relayhost=a.example\nsmtp_sasl_auth_enable=yes\nsmtp_sasl_password_maps=texthash:/p\n", "/p", "a.example me:s3cret\nb.example you:s3cret\n"},
-		{"/etc/postfix/main.cf", "relayhost=a.example\nsmtp_sasl_auth_enable=yes\nsmtp_sasl_password_maps=static:me:s3cret\n"},
-		{"/etc/postfix/main.cf", "smtp_sasl_auth_enable=yes\nsmtp_sasl_password_maps=inline:{{a=me:s3cret}\nx\n"},
-		{"/etc/mail/sendmail.mc", "define(`SMART_HOST',`a.example')\nFEATURE(`authinfo')\n", "/etc/mail/authinfo", `AuthInfo:a.example "U:me" "P:s3cret"` + "\n" + `AuthInfo:b "P:s3cret"`},
-		{"/etc/exim4/update-exim4.conf.conf", "dc_eximconfig_configtype=smarthost\ndc_smarthost=a.example\n", "/etc/exim4/passwd.client", "a.example:me:s3cret\ns3cret\nb:me:s3cret\n"},
-		{"/etc/ssmtp/ssmtp.conf", "mailhub=a.example\nAuthUser=me\nAuthPass=s3cret\ns3cret\n"},
-		{"/etc/msmtprc", "host a.example\nauth on\nuser me\npassword s3cret\n"},
-		{"/etc/dma/dma.conf", "SMARTHOST a.example\nAUTHPATH /etc/dma/auth.conf\n", "/etc/dma/auth.conf", "me|a.example:s3cret\nb|s3cret\nc|d:s3cret"},
-		{"/etc/nullmailer/remotes", "a.example smtp --user=me --pass=s3cret\nb.example smtp --pass=s3cret\n"},
+	const sasl = "relayhost=[a.example]:587\nsmtp_sasl_auth_enable=yes\nsmtp_sender_dependent_authentication=yes\nsmtp_sasl_password_maps="
+	const authinfo = "define(`SMART_HOST',`a.example')\nFEATURE(`authinfo')\n"
+	const exim = "dc_eximconfig_configtype=smarthost\ndc_smarthost=a.example\n"
+	for _, row := range []struct {
+		files []string // the last is one of passwords, which has each of the lines in turn
+		lines []string
+	}{
+		{[]string{"/etc/postfix/main.cf", sasl + "texthash:/p\n", "/p"}, []string{"a.example me:s3cret", "b.example you:s3cret", "a.example s3cret", "a.example me s3cret",
+			"a.example me s3cret:x", "a.example :s3cret", "[a.example]:587:u:s3cret", "a.example:me:s3cret", "s3cret", "s3cret x:y", "x@y:s3cret x:y", "x@y:s3cret", "x@y s3cret", "[a.example]:587 s3cret", "[a.example]:587 me s3cret"}},
+		{[]string{"/etc/postfix/main.cf"}, []string{sasl + "static:me:s3cret", sasl + "static:s3cret", sasl + "s3cret", sasl + "me:s3cret", sasl + "s3cret:x", sasl + "hash:/gone, me s3cret",
+			sasl + "inline:{{a=me:s3cret}\nx", sasl + "inline:{s3cret}", sasl + "inline:{a.example=s3cret}", sasl + "inline:{{a.example=me s3cret}}", "smtp_sasl_password=s3cret", "smtp_sasl_password_maps s3cret",
+			"relayhost = [a.example]:me:s3cret", "relayhost = me:s3cret@a.example", "relayhost = a.example:25:me:s3cret"}},
+		{[]string{"/etc/mail/sendmail.mc", authinfo, "/etc/mail/authinfo"}, []string{`AuthInfo:a.example "U:me" "P:s3cret"`, `AuthInfo:b "P:s3cret"`, `AuthInfo:a.example"U:me""P:s3cret"`,
+			`AuthInfo:s3cret`, `AuthInfo:a.example s3cret`, `AuthInfo:a.example "s3cret"`, `AuthInfo:a.example "P:s3cret"`, `AuthInfo:a.example "U:me s3cret"`, `AuthInfo:a.example "U:me:s3cret" "P:x"`, `AuthInfo:a.example "U:me" "P=s3cret"`, `s3cret`}},
+		{[]string{"/etc/exim4/update-exim4.conf.conf", exim, "/etc/exim4/passwd.client"}, []string{"a.example:me:s3cret", "s3cret", "b:me:s3cret", "a.example me s3cret", "s3cret:a:b", "a.example:me s3cret:x", "a.example me:s3cret"}},
+		{[]string{"/etc/exim4/update-exim4.conf.conf", exim, "/etc/exim4/exim4.conf.localmacros"}, []string{"PASSWORD = s3cret", "PASSWORD s3cret"}},
+		{[]string{"/etc/ssmtp/ssmtp.conf"}, []string{"mailhub=a\nAuthUser=me\nAuthPass=s3cret", "s3cret", "AuthPass s3cret", "AuthPass:s3cret=x", "mailhub=a\nAuthUser=me s3cret", "mailhub=a\nAuthUser=me:s3cret", "mailhub=me:s3cret@a", "Pass=s3cret"}},
+		{[]string{"/etc/msmtprc"}, []string{"host a\nauth on\nuser me\npassword s3cret", "password=s3cret", "host a\npassword:s3cret x", "s3cret x", "host a\nauth on\nuser me s3cret", "host a\nauth on\nuser me:s3cret\npassword x",
+			"host a\nport s3cret", "account a\nhost a\naccount s3cret\nhost b\naccount default : a", "host a\nauth s3cret\nuser u", "host a\npasswd s3cret"}},
+		{[]string{"/etc/dma/dma.conf", "SMARTHOST a.example\nAUTHPATH /etc/dma/auth.conf\n", "/etc/dma/auth.conf"}, []string{"me|a.example:s3cret", "b|s3cret", "c|d:s3cret", "s3cret", "me|s3cret:x", "me s3cret|a.example:x", "me:a.example:s3cret"}},
+		{[]string{"/etc/dma/dma.conf"}, []string{"SMARTHOST a.example\nPASSWORD=s3cret", "AUTHPASS s3cret", "PASSWORD:s3cret"}},
+		{[]string{"/etc/nullmailer/remotes"}, []string{"a.example smtp --user=me --pass=s3cret", "x\nb.example smtp --pass=s3cret", "a.example smtp --user me --pass s3cret", "a.example smtp user=me pass s3cret", "a.example s3cret",
+			"a.example smtp --password=s3cret", "a.example smtp --password s3cret", "a.example smtp --user 'me s3cret'", "a.example --user=me:s3cret --pass=x", "a.example --s3cret", "a.example --port=s3cret", "a.example:me:s3cret", "a.example smtp --user --pass s3cret"}},
 	} {
-		m := read(t, files...)
-		m.Password = ""
-		if got := describe(m); strings.Contains(got, "s3cret") {
-			t.Errorf("%s:\n%s", m.System, got)
+		for _, line := range row.lines {
+			m := read(t, append(append([]string(nil), row.files...), line+"\n")...)
+			m.Password = ""
+			for _, table := range m.Tables {
+				for i := range table.Entries {
+					table.Entries[i].Secret = ""
+				}
+			}
+			if got := describe(m); strings.Contains(strings.ToLower(got), "s3cret") {
+				t.Errorf("%s, %q:\n%s", m.System, line, got)
+			}
 		}
 	}
 }

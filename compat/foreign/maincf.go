@@ -176,5 +176,5 @@ func cutBraces(s string, open, close byte) (inner, rest string, ok bool) {
 
 // nameLen is how many bytes of a parameter's name s begins with.
 func nameLen(s string) int {
-	return len(s) - len(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"))
+	return len(s) - len(strings.TrimLeft(s, letters+digits+"_"))
 }

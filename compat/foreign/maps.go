@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -32,6 +33,12 @@ func (m *Import) addEntry(kind string, e Entry) {
 
 // indexed are Postfix's types of tables that are made of a text file of the same name.
 var indexed = map[string]bool{"hash": true, "lmdb": true, "texthash": true, "btree": true, "dbm": true, "sdbm": true, "cdb": true}
+
+// knownMaps are all of Postfix's types of tables.
+var knownMaps = map[string]bool{"hash": true, "lmdb": true, "texthash": true, "btree": true, "dbm": true, "sdbm": true, "cdb": true, "cidr": true,
+	"environ": true, "fail": true, "inline": true, "internal": true, "ldap": true, "memcache": true, "mongodb": true, "mysql": true, "netinfo": true,
+	"nis": true, "nisplus": true, "pcre": true, "pgsql": true, "pipemap": true, "proxy": true, "randmap": true, "regexp": true, "socketmap": true,
+	"sqlite": true, "static": true, "tcp": true, "thash": true, "unionmap": true, "unix": true}
 
 // mapName is one of the tables that a value names: "type:name".
 type mapName struct{ kind, name string }
@@ -82,6 +89,9 @@ func (p *postfix) entries(param string) (list []Entry, at Place) {
 	value, at, _ := p.get(param)
 	maps, others := mapNames(value)
 	for _, word := range others {
+		if param == "smtp_sasl_password_maps" {
+			word = "a word"
+		}
 		p.left(at, "%s: %s is not a table", param, word)
 	}
 	for _, name := range maps {
@@ -102,6 +112,9 @@ func (p *postfix) table(n mapName, at Place) ([]Entry, error) {
 	case n.kind == "static":
 		return []Entry{{Key: "*", Value: strings.Trim(n.name, "{}"), From: at}}, nil
 	case n.file() == "":
+		if !knownMaps[n.kind] { // it may be no type at all, but a user with a password
+			return nil, errors.New("a table of a type that is not known cannot be read")
+		}
 		return nil, fmt.Errorf("a table of type %s cannot be read", n.kind)
 	}
 	text, err := p.tree.read(n.file(), maxMap)

@@ -33,7 +33,7 @@ func readMSMTP(tree Tree, file string) (*Import, error) {
 	base := accounts[chosen].values["host"].at
 	for i, a := range accounts {
 		if i != chosen && a.values["host"].at != base {
-			m.left(a.at, "the account %s: only the default account is used", a.name)
+			m.left(a.at, "another account: only the default account is used")
 		}
 	}
 	return m, nil
@@ -105,10 +105,10 @@ func (m *Import) account(a account) {
 	if from := v["from"]; from.text != "" {
 		_, domain, _ := strings.Cut(from.text, "@")
 		if strings.ContainsAny(domain, "*%") {
-			m.left(from.at, "from = %s: it is computed", from.text)
+			m.left(from.at, "from: it is computed")
 		} else {
 			m.set("origin", domain, from.at)
-			m.differs(from.at, "from = %s: origin completes addresses that have no domain; the sender stays who it is, see sendmail -f", from.text)
+			m.differs(from.at, "from: origin completes addresses that have no domain; the sender stays who it is, see sendmail -f")
 		}
 	}
 	if aliases := v["aliases"]; aliases.text != "" {
@@ -125,7 +125,7 @@ func (m *Import) account(a account) {
 				m.left(value.at, "%s: there is nothing like it here", key)
 			}
 		default:
-			m.left(value.at, "%s: there is no such setting here", key)
+			m.left(value.at, "a key: there is no such setting here") // it may be a password with what is in front of it
 		}
 	}
 	if v["protocol"].text == "lmtp" {

@@ -83,7 +83,7 @@ func (n *nullmailer) times() {
 	}
 }
 
-// remotes are lines "host [smtp] [--option[=value]]...". The first is used.
+// remotes are lines "host [smtp] [--option[=value]]...". The first is used. They hold passwords, so no word is repeated.
 func (n *nullmailer) remotes(list []line) {
 	for i, l := range list {
 		fields := shellWords(l.text)
@@ -93,29 +93,11 @@ func (n *nullmailer) remotes(list []line) {
 		}
 		h := smarthost{host: fields[0], from: l.at, login: l.at}
 		insecure := false
-		for j, word := range fields[1:] {
-			name, value, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
-			switch name {
-			case "port":
-				h.port = portNumber(value)
-			case "user":
-				h.user = value
-			case "pass":
-				h.password = value
-			case "ssl", "tls":
-				h.tls = implicit
-			case "starttls":
-				h.tls = verified
-			case "insecure":
-				insecure = true
-			case "auth-login", "x509cafile":
-			case "smtp":
-			default:
-				if j == 0 && !strings.HasPrefix(word, "-") {
-					n.left(l.at, "the protocol %s: ours is SMTP", word)
-				} else {
-					n.left(l.at, "%s: there is nothing like it here", name)
-				}
+		for words := fields[1:]; len(words) > 0; {
+			var name, value string
+			name, value, words = cutOption(words)
+			if insecure = insecure || name == "insecure"; !h.nullmailerOption(name, value) {
+				n.left(l.at, "an option or a protocol: there is nothing like it here") // it may be a password
 			}
 		}
 		if h.tls == implicit && h.port == "" {
@@ -126,6 +108,36 @@ func (n *nullmailer) remotes(list []line) {
 		}
 		n.setSmarthost(h)
 	}
+}
+
+// cutOption cuts an option off a line: "--name=value", "name=value", or "--name value" for what needs a value.
+func cutOption(list []string) (name, value string, rest []string) {
+	name, value, has := strings.Cut(strings.TrimPrefix(list[0], "--"), "=")
+	rest = list[1:]
+	if needs := name == "port" || name == "user" || name == "pass"; needs && !has && len(rest) > 0 && !strings.HasPrefix(rest[0], "--") {
+		value, rest = rest[0], rest[1:]
+	}
+	return name, value, rest
+}
+
+// nullmailerOption takes an option of the smarthost's, and tells whether it is one that is known.
+func (s *smarthost) nullmailerOption(name, value string) bool {
+	switch name {
+	case "port":
+		s.port = portNumber(value)
+	case "user":
+		s.user = value
+	case "pass":
+		s.password = value
+	case "ssl", "tls":
+		s.tls = implicit
+	case "starttls":
+		s.tls = verified
+	case "insecure", "auth-login", "x509cafile", "smtp":
+	default:
+		return false
+	}
+	return true
 }
 
 // shellWords splits a line as a shell does.

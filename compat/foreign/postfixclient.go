@@ -2,6 +2,8 @@ package foreign
 
 import (
 	"strings"
+
+	"postrider/internal/address"
 )
 
 // levels are Postfix's TLS levels. Those that pin certificates or keys ask for more than verification; verification is
@@ -26,18 +28,18 @@ func (p *postfix) smarthost() {
 		p.senderHosts("", logins, used)
 	} else {
 		s := p.host(hosts[0], logins, at, used)
-		if !strings.HasPrefix(hosts[0], "[") && !isThisMachine(s.host) {
+		if !strings.HasPrefix(hosts[0], "[") && !isThisMachine(s.host) && p.sane(&smarthost{host: s.host, port: s.port, from: at}) {
 			p.differs(at, "relayhost: mail goes to the host %s itself; its MX records, which would count without brackets, do not", s.host)
 		}
 		if s.user == "" && len(logins.hosts) > 0 {
-			p.left(loginsAt, "smtp_sasl_password_maps: none of the logins is for %s", hosts[0])
+			p.left(loginsAt, "smtp_sasl_password_maps: none of the logins is for the smarthost")
 		}
 		p.setSmarthost(s)
 		p.senderHosts(hosts[0], logins, used)
 	}
 	for _, e := range logins.list {
 		if !used[e.Key] && logins.hosts[strings.ToLower(e.Key)].From == e.From {
-			p.left(e.From, "the login at %s: only smarthosts have one", e.Key)
+			p.left(e.From, "a login: only smarthosts have one")
 		}
 	}
 }
@@ -48,7 +50,7 @@ func (p *postfix) host(name string, l logins, at Place, used map[string]bool) sm
 	s.host, s.port = cutPort(name)
 	s.tls, _ = p.tlsLevel(name)
 	if e, ok := l.hosts.find(name, s.host); ok {
-		s.user, s.password, _ = strings.Cut(e.Value, ":")
+		s.user, s.password, _ = cutLogin(e.Value)
 		s.login, used[e.Key] = e.From, true
 	}
 	return s
@@ -76,16 +78,29 @@ func (p *postfix) logins() (l logins, at Place) {
 	}
 	var hosts, senders []Entry
 	for _, e := range list {
+		_, _, ok := cutLogin(e.Value)
+		sender := strings.Contains(e.Key, "@")
 		switch {
-		case !strings.Contains(e.Key, "@"):
+		case !ok, sender && !isSender(e.Key):
+			p.left(e.From, "not a login of the form host user:password")
+		case !sender:
 			hosts = append(hosts, e)
 		case isTrue(bySender):
 			senders = append(senders, e)
 		default:
-			p.left(e.From, "the login of the sender %s, which smtp_sender_dependent_authentication does not let count", e.Key)
+			p.left(e.From, "the login of a sender, which smtp_sender_dependent_authentication does not let count")
 		}
 	}
-	return logins{indexOf(hosts), indexOf(senders), list}, at
+	return logins{indexOf(hosts), indexOf(senders), append(hosts, senders...)}, at
+}
+
+// isSender takes an address, or a domain with "@" in front.
+func isSender(s string) bool {
+	if strings.HasPrefix(s, "@") {
+		s = "x" + s
+	}
+	_, err := address.Parse(s)
+	return err == nil
 }
 
 // tlsLevel is how mail to a host is protected; host "" is all.
@@ -157,7 +172,7 @@ func (p *postfix) senderHosts(relayhost string, l logins, used map[string]bool) 
 		switch {
 		case has || l.senders[strings.ToLower(e.Key)].From != e.From:
 		case relayhost == "":
-			p.left(e.From, "the login of the sender %s: there is no smarthost for it", e.Key)
+			p.left(e.From, "the login of a sender: there is no smarthost for it")
 		default:
 			p.senderHost(e.Key, relayhost, e.From, l, used)
 		}
@@ -167,13 +182,16 @@ func (p *postfix) senderHosts(relayhost string, l logins, used map[string]bool) 
 // senderHost is the smarthost of one sender, or of all of a domain.
 func (p *postfix) senderHost(sender, host string, at Place, l logins, used map[string]bool) {
 	if !strings.Contains(sender, "@") || strings.EqualFold(host, "DUNNO") || len(words(host)) != 1 {
-		p.left(at, "the smarthost of the sender %s", sender)
+		p.left(at, "the smarthost of a sender")
 		return
 	}
 	s := p.host(host, l, at, used)
 	if e, ok := l.senders.find(sender); ok {
-		s.user, s.password, _ = strings.Cut(e.Value, ":")
+		s.user, s.password, _ = cutLogin(e.Value)
 		s.login = e.From
+	}
+	if !p.sane(&s) {
+		return
 	}
 	p.addEntry("smarthosts", Entry{Key: sender, Value: p.url(s), From: at, Secret: s.password})
 }

@@ -49,7 +49,7 @@ func TestSendmailMC(t *testing.T) {
 		{"a smarthost", "define(`SMART_HOST', `[r.example]')", []string{"smarthost.url=smtp://r.example\n", "!MX"}},
 		{"a smarthost with its mailer and port", "define(`SMART_HOST', `relay:[r.example]')\ndefine(`RELAY_MAILER_ARGS', `TCP $h 587')", []string{"smarthost.url=smtp://r.example:587\n"}},
 		{"the port of another mailer", "define(`SMART_HOST', `esmtp:r.example')\ndefine(`RELAY_MAILER_ARGS', `TCP $h 587')", []string{"smarthost.url=smtp://r.example\n", "MX"}},
-		{"a login in a table", "define(`SMART_HOST', `[smtp.example]')\nFEATURE(`authinfo', `hash -o /etc/mail/authinfo.db')", []string{"smarthost.url=submission://me@smtp.example:25\n", "password=pa ss\n", "left /etc/mail/authinfo:2: the login at other.example"}},
+		{"a login in a table", "define(`SMART_HOST', `[smtp.example]')\nFEATURE(`authinfo', `hash -o /etc/mail/authinfo.db')", []string{"smarthost.url=submission://me@smtp.example:25\n", "password=pa ss\n", "left /etc/mail/authinfo:2: a login"}},
 		{"a login in the access table", "define(`SMART_HOST', `[x.example]')\nFEATURE(`access_db')", []string{"smarthost.url=submission://you@x.example:25\n", "password=secret\n"}},
 		{"a table of logins that is gone", "define(`SMART_HOST', `a')\nFEATURE(`authinfo', `hash /gone')", []string{"left /etc/mail/sendmail.mc:2: /gone cannot be read"}},
 		{"masquerading", "MASQUERADE_AS(`a.example')\nMASQUERADE_DOMAIN(`b.example')", []string{"masquerade=a.example", "masquerade_domains=[b.example]", "!origin"}},

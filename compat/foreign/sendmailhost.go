@@ -57,7 +57,7 @@ func (s *sendmail) authInfo(l line, h *smarthost) {
 	}
 	host, _ := cutPort(key[len(tag):])
 	if host != "" && !strings.EqualFold(host, h.host) {
-		s.left(l.at, "the login at %s: only the smarthost's is used", host)
+		s.left(l.at, "a login: only the smarthost's is used")
 		return
 	}
 	if h.user != "" {

@@ -22,7 +22,7 @@ func TestExim(t *testing.T) {
 		name, text string
 		wants      []string
 	}{
-		{"a smarthost with its login", host, []string{"smarthost.url=submission://me@smtp.example\n", "password=pa:ss\n", "left /etc/exim4/passwd.client:3: the login at other.example"}},
+		{"a smarthost with its login", host, []string{"smarthost.url=submission://me@smtp.example\n", "password=pa:ss\n", "left /etc/exim4/passwd.client:3: a login"}},
 		{"a smarthost without a port", strings.Replace(host, "::587", "", 1), []string{"smarthost.url=submission://me@smtp.example:25\n"}},
 		{"two smarthosts", "dc_eximconfig_configtype='satellite'\ndc_smarthost='a.example;b.example'\n", []string{"smarthost.url=smtp://a.example\n", "left /etc/exim4/update-exim4.conf.conf:2: dc_smarthost: only the first of 2"}},
 		{"an internet site has none", "dc_eximconfig_configtype='internet'\ndc_smarthost='a.example'\n", []string{"!smarthost.url", "-"}},
@@ -65,11 +65,11 @@ func TestSSMTP(t *testing.T) {
 		{"TLS from the beginning", "MailHub=smtp.example:465\nUseTLS=YES\nAuthUser=me\nAuthPass=p\n", []string{"smarthost.url=submissions://me@smtp.example\n", "password=p\n"}},
 		{"STARTTLS", "mailhub=smtp.example:587\nUseTLS=Yes\nUseSTARTTLS=Yes\n", []string{"smarthost.url=submission://smtp.example\n"}},
 		{"no TLS", "mailhub=smtp.example\n", []string{"smarthost.url=smtp://smtp.example\n"}},
-		{"a password is missing", "mailhub=smtp.example\nAuthUser=me\n", []string{"left /etc/ssmtp/ssmtp.conf:2: the password of me is not known"}},
+		{"a password is missing", "mailhub=smtp.example\nAuthUser=me\n", []string{"left /etc/ssmtp/ssmtp.conf:2: the password is not known"}},
 		{"the default", "root=postmaster\n", []string{"smarthost.url=smtp://mail\n", "local.root=postmaster"}},
 		{"names", "hostname=h.example\nrewriteDomain=d.example\nFromLineOverride=YES\nmailhub=x", []string{"hostname=h.example", "origin=d.example", "!FromLine"}},
 		{"outgoing addresses", "mailhub=x", []string{"genericstable: root -> admin@example.com", "left /etc/ssmtp/revaliases:2: the mailhub of bob"}},
-		{"what nobody knows", "mailhub=x\nFoo=1\n", []string{"left /etc/ssmtp/ssmtp.conf:2: foo"}},
+		{"what nobody knows", "mailhub=x\nFoo=1\n", []string{"left /etc/ssmtp/ssmtp.conf:2: a key"}},
 	} {
 		m := read(t, "/etc/ssmtp/ssmtp.conf", tt.text, "/etc/ssmtp/revaliases", "root:admin@example.com\nbob:b@example.com:other:25\n")
 		t.Run(tt.name, func(t *testing.T) { check(t, m, tt.wants...) })
@@ -83,16 +83,16 @@ func TestMSMTP(t *testing.T) {
 		wants      []string
 	}{
 		{"one account", work, []string{"smarthost.url=submission://me@work.example@smtp.work.example\n", "smarthost.password_command=pass show work", "origin=work.example", "-"}},
-		{"the default is another", work + "account home\nhost a.example\naccount default : home\n", []string{"smarthost.url=smtp://a.example\n", "left /etc/msmtprc:1: the account work", "!account home"}},
+		{"the default is another", work + "account home\nhost a.example\naccount default : home\n", []string{"smarthost.url=smtp://a.example\n", "left /etc/msmtprc:1: another account", "!:9: another account"}},
 		{"defaults hold for all", "defaults\ntls on\ntls_starttls off\n" + "account default\nhost a.example\n", []string{"smarthost.url=submissions://a.example\n"}},
 		{"no account has a name", "host a.example\nport 25\n", []string{"smarthost.url=smtp://a.example\n"}},
 		{"none is the default", "account a\nhost a\naccount b\nhost b\n", []string{"left /etc/msmtprc: there is no account named default", "!smarthost"}},
 		{"any certificate", "host a.example\ntls on\ntls_certcheck off\n", []string{"submission://a.example:25\n", "certificate is verified here"}},
 		{"a password", "host a.example\ntls on\nauth plain\nuser u\npassword \"x y\"\n", []string{"password=x y\n"}},
 		{"a login that is off", "host a.example\nauth off\nuser u\n", []string{"smarthost.url=smtp://a.example\n"}},
-		{"a password of a keyring", "host a.example\nauth on\nuser u\n", []string{"left /etc/msmtprc:3: the password of u is not known"}},
+		{"a password of a keyring", "host a.example\nauth on\nuser u\n", []string{"left /etc/msmtprc:3: the password is not known"}},
 		{"files and names", "host a.example\naliases /etc/aliases\ndomain h.example\nlogfile ~/.msmtp.log\n", []string{"aliases=[/etc/aliases]", "hostname=h.example", "-"}},
-		{"a proxy", "host a.example\nproxy_host 127.0.0.1\nmine 1\n", []string{"left /etc/msmtprc:2: proxy_host", "left /etc/msmtprc:3: mine"}},
+		{"a proxy", "host a.example\nproxy_host 127.0.0.1\nmine 1\n", []string{"left /etc/msmtprc:2: proxy_host", "left /etc/msmtprc:3: a key"}},
 	} {
 		m := read(t, "/etc/msmtprc", tt.text)
 		t.Run(tt.name, func(t *testing.T) { check(t, m, tt.wants...) })
@@ -104,7 +104,7 @@ func TestDMA(t *testing.T) {
 		name, text string
 		wants      []string
 	}{
-		{"STARTTLS with a login", "SMARTHOST smtp.example\nPORT 587\nSECURETRANSFER\nSTARTTLS\nAUTHPATH /etc/dma/auth.conf\n", []string{"smarthost.url=submission://me@smtp.example\n", "password=pa|s:s\n", "left /etc/dma/auth.conf:2: the login at other.example"}},
+		{"STARTTLS with a login", "SMARTHOST smtp.example\nPORT 587\nSECURETRANSFER\nSTARTTLS\nAUTHPATH /etc/dma/auth.conf\n", []string{"smarthost.url=submission://me@smtp.example\n", "password=pa|s:s\n", "left /etc/dma/auth.conf:2: a login"}},
 		{"TLS from the beginning", "SMARTHOST smtp.example\nPORT 465\nSECURETRANS\n", []string{"smarthost.url=submissions://smtp.example\n"}},
 		{"TLS when it is offered", "SMARTHOST smtp.example\nSECURETRANSFER\nSTARTTLS\nOPPORTUNISTIC_TLS\n", []string{"smarthost.url=smtp://smtp.example\n"}},
 		{"no smarthost", "#SMARTHOST x\nMAILNAME /etc/mailname\n", []string{"!smarthost", "hostname=example.net", "origin=example.net"}},
@@ -127,10 +127,11 @@ func TestNullmailer(t *testing.T) {
 	}{
 		{"a login", []string{"remotes", "smtp.example smtp --port=587 --starttls --user=me --pass='my pass'\n"}, []string{"smarthost.url=submission://me@smtp.example\n", "password=my pass\n", "-"}},
 		{"options without dashes", []string{"remotes", "smtp.example smtp port=587 starttls\n"}, []string{"smarthost.url=submission://smtp.example\n"}},
+		{"a login behind blanks", []string{"remotes", "smtp.example smtp --port 587 --starttls --user me --pass secret\n"}, []string{"smarthost.url=submission://me@smtp.example\n", "password=secret\n", "-"}},
 		{"TLS from the beginning", []string{"remotes", "smtp.example smtp --ssl --insecure\n"}, []string{"smarthost.url=submissions://smtp.example\n", "certificate is verified here"}},
 		{"two remotes", []string{"remotes", "a.example\nb.example\n"}, []string{"smarthost.url=smtp://a.example\n", "left /etc/nullmailer/remotes:2: only the first"}},
-		{"another protocol", []string{"remotes", "a.example qmqp\n"}, []string{"left /etc/nullmailer/remotes:1: the protocol qmqp"}},
-		{"an option that there is not", []string{"remotes", "a.example smtp --source=1.2.3.4\n"}, []string{"left /etc/nullmailer/remotes:1: source"}},
+		{"another protocol", []string{"remotes", "a.example qmqp\n"}, []string{"left /etc/nullmailer/remotes:1: an option or a protocol"}},
+		{"an option that there is not", []string{"remotes", "a.example smtp --source=1.2.3.4\n"}, []string{"left /etc/nullmailer/remotes:1: an option or a protocol"}},
 		{"names", []string{"remotes", "a\n", "me", "host\n", "defaultdomain", "d.example\n", "defaulthost", "o\n"}, []string{"hostname=host.d.example", "origin=o.d.example"}},
 		{"root's mail", []string{"remotes", "a\n", "adminaddr", "admin@a.example, b@c\n"}, []string{"local.root=admin@a.example\n", "note /etc/nullmailer/adminaddr:1"}},
 		{"times", []string{"remotes", "a\n", "pausetime", "300\n", "maxpause", "7200\n", "queuelifetime", "604800\n"}, []string{"queue.retry_min=5m", "queue.retry_max=2h", "queue.lifetime=7d"}},

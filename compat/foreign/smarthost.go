@@ -32,6 +32,9 @@ func (m *Import) setSmarthost(s smarthost) {
 	if s.host == "" {
 		return
 	}
+	if !m.sane(&s) {
+		return
+	}
 	m.set("smarthost.url", m.url(s), s.from)
 	switch {
 	case s.user == "":
@@ -39,11 +42,37 @@ func (m *Import) setSmarthost(s smarthost) {
 	case s.passwordCommand != "":
 		m.set("smarthost.password_command", s.passwordCommand, s.login)
 		m.differs(s.login, "the command for the password is run by whoever delivers: in an installation of the system, the mail system's user")
+		m.differs(s.login, "the command may hold a password: nobody else must be able to read the file of the configuration")
 		return
 	case s.password == "":
-		m.left(s.login, "the password of %s is not known: put it into smarthost.password_file", s.user)
+		m.left(s.login, "the password is not known: put it into smarthost.password_file")
 	}
 	m.NeedsPassword, m.Password, m.PasswordFrom = true, s.password, m.place(s.login)
+}
+
+// sane tells whether what is said of a smarthost is a host and a port. A user's name that cannot be one is left out with
+// its password: it may be a password that stands in the wrong place. What is not sane is never printed.
+func (m *Import) sane(s *smarthost) bool {
+	if _, err := netip.ParseAddr(strings.Trim(s.host, "[]")); err != nil && strings.Trim(s.host, letters+digits+".-_[]") != "" || strings.Trim(s.port, digits) != "" {
+		m.left(s.from, "the smarthost: not a host and a port")
+		return false
+	}
+	if strings.ContainsFunc(s.user, func(r rune) bool { return r <= ' ' || r == ':' || r == 0x7f }) {
+		m.left(s.login, "the login of the smarthost: not a user's name and a password")
+		s.user, s.password, s.passwordCommand = "", "", ""
+	}
+	return true
+}
+
+const (
+	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits  = "0123456789"
+)
+
+// cutLogin reads "user:password". What is not of this form may be a password alone.
+func cutLogin(s string) (user, password string, ok bool) {
+	user, password, ok = strings.Cut(s, ":")
+	return user, password, ok && user != "" && password != "" && !strings.ContainsAny(user, " \t")
 }
 
 // url is a smarthost as smarthost.url has it.

@@ -38,7 +38,7 @@ func readSSMTP(tree Tree, file string) (*Import, error) {
 		case "tlscert", "tlskey", "usetlscert":
 			m.left(v.at, "%s: no certificate of ours is shown to the smarthost", name)
 		default:
-			m.left(v.at, "%s: there is no such setting here", name)
+			m.left(v.at, "a key: there is no such setting here") // the file holds a password, perhaps in this line
 		}
 	}
 	m.revaliases(tree, path.Dir(file)+"/revaliases", values["mailhub"].text)

@@ -12,6 +12,14 @@ import (
 
 var errNoNetwork = errors.New("not an address or a network")
 
+// keyName is the name of a key that is not known: what begins a line may go on with a value.
+func keyName(s string) string {
+	if n := len(s) - len(strings.TrimLeft(s, letters+"_")); n > 0 {
+		return s[:n]
+	}
+	return "a key"
+}
+
 // parseNetwork reads an address or a network as the systems write it: "192.0.2.0/24", "[2001:db8::]/32", "10.1" for all
 // that begins so (Sendmail). IPv4 in IPv6 becomes IPv4.
 func parseNetwork(s string) (string, error) {
