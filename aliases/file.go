@@ -100,8 +100,13 @@ func (f *file) tryIndex() bool {
 func (f *file) readText(st fsys.Info) (source, error) {
 	now := f.clock()
 	text, err := readText(f.name)
-	f.stamp, f.err = st, nil
 	after, statErr := f.stat()
+	for try := 0; try < 3 && statErr == nil && after != st; try++ { // another has got the name
+		st = after
+		text, err = readText(f.name)
+		after, statErr = f.stat()
+	}
+	f.stamp, f.err = st, nil
 	if statErr != nil || after != st || now.Sub(st.Changed) < apart {
 		f.stamp = fsys.Info{} // it may be changing: look again next time
 	}
