@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -179,9 +178,7 @@ func TestWhileATableCannotBeReadNobodyIsRefusedForGood(t *testing.T) {
 	conf := r.conf
 	conf.Tables.Virtusertable = path + ".later"
 	r.o.Router = route.New(conf, nil, fakeUsers{"alice": true})
-	if err := os.WriteFile(path+".later", []byte("broken\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r.file("virtusertable.later", "broken\n")
 	c := r.client("192.0.2.77")
 	for _, rcpt := range []string{"<x@victim.example>", "<info@virtual.example>", "<alice@ours.example>"} {
 		if got := r.rcpt(c, rcpt); got != "451 4.3.5 a table cannot be used" {

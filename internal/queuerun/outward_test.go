@@ -2,6 +2,7 @@ package queuerun
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -114,7 +115,7 @@ func TestAReportHasNoSenderOnItsWayOut(t *testing.T) {
 
 func TestASenderHasASmarthost(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "smarthosts")
-	if err := os.WriteFile(path, []byte("alice@example.org smtp://alices.test\n@lists.test smtp://lists.test\n"), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(path, []byte("alice@example.org smtp://alices.test\n@lists.test smtp://lists.test\n"), 0o600), os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))); err != nil {
 		t.Fatal(err)
 	}
 	b := masquerading(t, func(c *config.Config) { c.Tables.Smarthosts = path })
@@ -138,7 +139,7 @@ func TestASenderHasASmarthost(t *testing.T) {
 
 func TestABrokenTableHoldsMail(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "genericstable")
-	if err := os.WriteFile(path, []byte("alice\n"), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(path, []byte("alice\n"), 0o600), os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))); err != nil {
 		t.Fatal(err)
 	}
 	b := masquerading(t, func(c *config.Config) { c.Tables.Genericstable = path })
@@ -160,7 +161,7 @@ func tabled(t *testing.T, aliasText, virtual string) *bench {
 	conf := settings()
 	conf.Tables, conf.Aliases = config.Tables{Virtusertable: filepath.Join(dir, "virtusertable")}, []string{filepath.Join(dir, "aliases")}
 	for path, text := range map[string]string{conf.Aliases[0]: aliasText, conf.Tables.Virtusertable: virtual} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,7 +2,6 @@ package route
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,9 +16,7 @@ func BenchmarkListOf100000(b *testing.B) {
 		fmt.Fprintf(&text, ",\n subscriber-%d@host-%d.example.com", i, i%1000)
 	}
 	path := filepath.Join(b.TempDir(), "aliases")
-	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
-		b.Fatal(err)
-	}
+	writeOld(b, path, text.String())
 	r := router(system(func(c *config.Config) { c.Aliases = []string{path} }))
 	list := parse("list")
 	b.Run("expand", func(b *testing.B) {

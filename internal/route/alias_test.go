@@ -1,7 +1,6 @@
 package route
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,9 +12,7 @@ import (
 func withAliases(t *testing.T, text string) func(*config.Config) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "aliases")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeOld(t, path, text)
 	return func(c *config.Config) { c.Aliases = []string{path} }
 }
 

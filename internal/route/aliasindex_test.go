@@ -1,7 +1,6 @@
 package route
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -12,9 +11,7 @@ import (
 func TestABadIndexOfAliasesIsTold(t *testing.T) {
 	conf := system(withAliases(t, "a: x@far.example\n"))
 	path := conf.Aliases[0] + aliases.IndexSuffix
-	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeOld(t, path, "nonsense")
 	r := router(conf)
 	var told []string
 	r.Report(func(err error) { told = append(told, err.Error()) })

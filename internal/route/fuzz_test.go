@@ -1,7 +1,6 @@
 package route
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,9 +29,7 @@ func FuzzTables(f *testing.F) {
 			conf.Tables.Genericstable, conf.Tables.Domaintable, conf.Tables.RelayDomains, conf.Tables.LocalHostNames, conf.Tables.Smarthosts = "", "", "", "", ""
 		}
 		for name, text := range map[string]string{"v": virtual, "m": mailer} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeOld(t, filepath.Join(dir, name), text)
 		}
 		r := router(conf)
 		d := r.ForSender(r.Route(a), rcpt, "")

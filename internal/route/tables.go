@@ -73,9 +73,7 @@ type TableState struct {
 func (r *Router) Tables() (list []TableState) {
 	for _, m := range r.tables.all() {
 		s := TableState{Path: m.Path()}
-		if s.Lines, s.Err = m.Len(); s.Err == nil {
-			s.Notes, s.Err = m.Notes()
-		}
+		s.Lines, s.Notes, s.Err = m.State()
 		if s.Path != "" && (s.Lines > 0 || s.Err != nil) {
 			list = append(list, s)
 		}

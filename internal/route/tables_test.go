@@ -1,11 +1,13 @@
 package route
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"postrider/internal/config"
 	"postrider/internal/status"
@@ -15,10 +17,16 @@ import (
 func withTable(t testing.TB, set func(*config.Tables, string), text string) func(*config.Config) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "table")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	writeOld(t, path, text)
+	return func(c *config.Config) { set(&c.Tables, path) }
+}
+
+// writeOld writes a file as if that had been long ago: a young one does not count yet.
+func writeOld(t testing.TB, path, text string) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))); err != nil {
 		t.Fatal(err)
 	}
-	return func(c *config.Config) { set(&c.Tables, path) }
 }
 
 func virtuser(c *config.Tables, path string)   { c.Virtusertable = path }
@@ -99,9 +107,7 @@ func tabled(t testing.TB, edits ...func(*config.Config)) config.Config {
 func aliasFile(t testing.TB, text string) func(*config.Config) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "aliases")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeOld(t, path, text)
 	return func(c *config.Config) { c.Aliases = []string{path} }
 }
 

@@ -26,9 +26,30 @@ type File[T any] struct {
 	seen os.FileInfo // of the file as it was read last, for good or ill; nil: it was missing
 	had  bool        // there was a table in the file: when it is missing now, something is wrong
 	err  error       // why there is no value yet
+
+	filled bool        // the file was not empty when the value was read
+	young  os.FileInfo // a state in which it was too young to be read, and when that was seen first
+	sight  time.Time
 }
 
-// OpenFile reads the file at path with parse, which is given its path and its text.
+// quiet is for how long nobody must have written to a file before it counts: until then it may be half of one.
+const quiet = 2 * time.Second
+
+var (
+	errYoung   = errors.New("it has just been written; it counts when nobody has written to it for two seconds")
+	errEmptied = errors.New("it has become empty, which does not count; leave a comment in a table that is to have nothing")
+)
+
+// how a file is loaded.
+type how int
+
+const (
+	ifChanged how = iota
+	whenSettled
+	atOnce // however young it is
+)
+
+// OpenFile reads the file at path with parse, which is given its path and its text. It is read as it is, however young.
 func OpenFile[T any](path string, parse func(name string, text []byte) (T, error), o FileOptions) (*File[T], error) {
 	f := Watch(path, func(from string) (v T, err error) {
 		var text []byte
@@ -43,7 +64,7 @@ func OpenFile[T any](path string, parse func(name string, text []byte) (T, error
 		}
 		return parse(path, text)
 	}, o)
-	if err := f.open(); err != nil {
+	if err := f.open(atOnce); err != nil {
 		return nil, err
 	}
 	f.rest()
@@ -61,16 +82,16 @@ func Watch[T any](path string, read func(path string) (T, error), o FileOptions)
 	return &File[T]{path: path, read: read, o: o}
 }
 
-func (f *File[T]) open() error {
-	_, err := f.load(true)
+func (f *File[T]) open(how how) error {
+	_, err := f.load(how)
 	for tries := 0; errors.Is(err, errUnsteady) && tries < 5; tries++ {
-		_, err = f.load(true)
+		_, err = f.load(how)
 	}
 	return err
 }
 
-// Value is what the file says: not longer than a second after the file has changed, unless it is broken. An error says
-// why there has been nothing in it yet.
+// Value is what the file says: a second or three after the file has changed, unless it is broken. An error says why there
+// has been nothing in it yet.
 func (f *File[T]) Value() (T, error) {
 	if v := f.value.Load(); v == nil {
 		return f.first()
@@ -78,13 +99,22 @@ func (f *File[T]) Value() (T, error) {
 	return f.Get(), nil
 }
 
+// AsIs is Value for those who want to know what is in the file, and not what counts: it is read however young it is.
+func (f *File[T]) AsIs() (T, error) {
+	v, err := f.Value()
+	if errors.Is(err, errYoung) {
+		return f.read(f.path)
+	}
+	return v, err
+}
+
 // first reads the file for the first time, or for the first time with success.
 func (f *File[T]) first() (v T, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.value.Load() == nil && f.due() {
-		err := f.open()
-		if f.o.Report != nil && err != nil && (f.err == nil || f.err.Error() != err.Error()) {
+		err := f.open(whenSettled)
+		if f.o.Report != nil && err != nil && !errors.Is(err, errYoung) && (f.err == nil || f.err.Error() != err.Error()) {
 			f.o.Report(err)
 		}
 		f.err = err
@@ -99,7 +129,7 @@ func (f *File[T]) first() (v T, err error) {
 // Get is Value for those who have opened the file with OpenFile.
 func (f *File[T]) Get() T {
 	if f.due() && f.mu.TryLock() { // others go on with what there is
-		if changed, err := f.load(false); changed && err != nil && f.o.Report != nil {
+		if changed, err := f.load(ifChanged); changed && err != nil && f.o.Report != nil {
 			f.o.Report(err)
 		}
 		f.rest()
@@ -121,9 +151,10 @@ func (f *File[T]) due() bool {
 
 var errUnsteady = errors.New("it changes while it is read")
 
-// load reads the file if it has changed since it was read, or always. After an error the old table stays, and the
+// load reads the file, perhaps only if it has changed since it was read. After an error the old table stays, and the
 // file is not read again before it changes.
-func (f *File[T]) load(always bool) (changed bool, err error) {
+func (f *File[T]) load(how how) (changed bool, err error) {
+	always := how != ifChanged
 	before, err := f.stat()
 	if err == nil && !always && sameFile(before, f.seen) {
 		return false, nil
@@ -135,9 +166,16 @@ func (f *File[T]) load(always bool) (changed bool, err error) {
 		f.seen = unreadable
 		return true, fmt.Errorf("cannot read %s: %w", f.path, err)
 	}
+	if how != atOnce && !f.settled(before) {
+		return always, fmt.Errorf("cannot read %s: %w", f.path, errYoung)
+	}
 	path := f.path
-	if before == nil {
+	switch {
+	case before == nil:
 		path = ""
+	case before.Size() == 0 && f.filled:
+		f.seen = before
+		return true, fmt.Errorf("cannot read %s: %w", f.path, errEmptied)
 	}
 	v, err := f.read(path)
 	if after, statErr := f.stat(); statErr != nil || !sameFile(before, after) {
@@ -148,7 +186,21 @@ func (f *File[T]) load(always bool) (changed bool, err error) {
 	}
 	f.value.Store(&v)
 	f.had = f.had || before != nil
+	f.filled = before != nil && before.Size() > 0
 	return true, nil
+}
+
+// settled tells whether nobody has written to the file lately. The time of the last writing may be in the future; then
+// it counts since when the file has looked so.
+func (f *File[T]) settled(info os.FileInfo) bool {
+	now := f.o.Now()
+	if info == nil || now.Sub(info.ModTime()) >= quiet {
+		return true
+	}
+	if f.young == nil || !sameFile(info, f.young) || now.Before(f.sight) {
+		f.young, f.sight = info, now
+	}
+	return now.Sub(f.sight) >= quiet
 }
 
 // stat looks at the file; nil when it is missing and may be.

@@ -52,6 +52,24 @@ func (w *watched) write(t *testing.T, contents string) {
 	if err := os.Rename(w.path+".new", w.path); err != nil {
 		t.Fatal(err)
 	}
+	w.age(t, time.Hour)
+}
+
+// age makes it so long ago that the file was written.
+func (w *watched) age(t *testing.T, d time.Duration) {
+	t.Helper()
+	if err := os.Chtimes(w.path, w.clock.Add(-d), w.clock.Add(-d)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inPlace writes the file in its place, now.
+func (w *watched) inPlace(t *testing.T, contents string) {
+	t.Helper()
+	if err := os.WriteFile(w.path, []byte(contents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.age(t, 0)
 }
 
 func (w *watched) later() string {
@@ -93,6 +111,85 @@ func TestAClockThatIsSetBackFreezesNoTable(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsBeingWrittenDoesNotCountYet(t *testing.T) {
+	w := watch(t, true, "one")
+	for _, step := range []struct {
+		name, write string
+		want        []string // a second later, and so on
+	}{
+		{"half of it", "half", []string{"one"}},
+		{"the rest", "half and half", []string{"one", "half and half"}},
+		{"what has become empty", "", []string{"half and half", "half and half", "half and half", "half and half"}},
+		{"a comment", "#", []string{"half and half", "#"}},
+		{"another", "two", []string{"#", "two"}},
+	} {
+		w.inPlace(t, step.write)
+		for i, want := range step.want {
+			if got := w.later(); got != want {
+				t.Errorf("%s, %d s later: %q, want %q", step.name, i+1, got, want)
+			}
+		}
+	}
+	w.inPlace(t, "future")
+	w.age(t, -time.Hour)
+	for i, want := range []string{"two", "two", "future"} {
+		if got := w.later(); got != want {
+			t.Errorf("one of the future, %d s later: %q, want %q", i+1, got, want)
+		}
+	}
+	if got := fmt.Sprintf("%q", w.reports); got != fmt.Sprintf(`["cannot read table: %s"]`, errEmptied) {
+		t.Errorf("reported: %s", got)
+	}
+}
+
+func TestAYoungFileInANewProgram(t *testing.T) {
+	for _, contents := range []string{"", "one"} {
+		w := watch(t, true, "old")
+		w.inPlace(t, contents)
+		f := Watch(w.path, w.read, w.o)
+		for range 2 {
+			if got, err := f.Value(); got != "" || !errors.Is(err, errYoung) {
+				t.Errorf("%q: %q, %v", contents, got, err)
+			}
+			if got, err := f.AsIs(); got != contents || err != nil {
+				t.Errorf("%q as it is: %q, %v", contents, got, err)
+			}
+			w.clock = w.clock.Add(time.Second)
+		}
+		if got, err := f.Value(); got != contents || err != nil {
+			t.Errorf("%q when it is settled: %q, %v", contents, got, err)
+		}
+		if len(w.reports) > 0 {
+			t.Errorf("reported: %q", w.reports)
+		}
+	}
+	w := watch(t, true, "old")
+	w.inPlace(t, "new")
+	if f, err := OpenFile(w.path, plain, w.o); err != nil || f.Get() != "new" {
+		t.Errorf("one that must be there at the start: %v", err)
+	}
+}
+
+func TestAFileWhoseTimesAreSetBackIsReadAgain(t *testing.T) {
+	w := watch(t, true, "one")
+	info, err := os.Stat(w.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for changeTime(info) == changeTime(w.seen) { // until the clock of the file system has gone on
+		if err := os.WriteFile(w.path, []byte("two"), 0o600); err != nil { // in place, and of the same size
+			t.Fatal(err)
+		}
+		w.age(t, time.Hour)
+		if info, err = os.Stat(w.path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.later(); got != "two" {
+		t.Error(got)
+	}
+}
+
 func TestAFileThatVanishesLeavesTheOldTable(t *testing.T) {
 	w := watch(t, true, "")
 	w.write(t, "one")
@@ -129,7 +226,7 @@ func TestHalfAFileIsNoTable(t *testing.T) {
 			t.Errorf("while it changes: %s", got)
 		}
 	}
-	if err := w.open(); !errors.Is(err, errUnsteady) {
+	if err := w.open(atOnce); !errors.Is(err, errUnsteady) {
 		t.Errorf("at the start: %v", err)
 	}
 	if n != 3+6 {
@@ -244,7 +341,7 @@ func TestAFileIsReadWhenItIsFirstNeeded(t *testing.T) {
 		{"one that is right again", "two", "two", ""},
 	} {
 		if step.contents != "" {
-			if err := os.WriteFile(path, []byte(step.contents), 0o600); err != nil {
+			if err := errors.Join(os.WriteFile(path, []byte(step.contents), 0o600), os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))); err != nil {
 				t.Fatal(err)
 			}
 		}

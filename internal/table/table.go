@@ -17,7 +17,10 @@
 //     that has become wrong, or is gone, leaves the one that there was, and that is reported once.
 //   - A table that was never there is an empty one, if its options say so. One that cannot be read, or that everybody
 //     may write, or is no regular file, is an error: never "no such key".
-//   - A table is looked at not more than once a second, and read again when it has changed.
+//   - A table is looked at not more than once a second, and read again when it has changed and nobody has written to it for
+//     two seconds: somebody who writes in its place may not be ready. Until then the one before it stays; in a program
+//     that has just started there is none, which is an error. An empty file does not take the place of one that was
+//     not: so a writing begins, or ends on a full disk.
 //   - A table costs the memory of its index, some ten bytes a line. Short ones are kept beside it. Of a long one the lines
 //     are read from the file when they are looked up; so a program that writes one should write it aside and rename it.
 //     While a long table is written in place there is none, which is an error and not "no such key".
@@ -110,13 +113,21 @@ func (m *Map) Len() (n int, err error) {
 	return n, err
 }
 
-// Notes tells of lines that do not count, with their places.
-func (m *Map) Notes() (notes []string, err error) {
-	err = m.look(func(t *indexed) error {
-		notes = t.notes
-		return nil
-	})
-	return notes, err
+// State is how many keys there are in the file as it is, though it may be too young to count, and notes of lines that do
+// not count.
+func (m *Map) State() (n int, notes []string, err error) {
+	if m == nil {
+		return 0, nil, nil
+	}
+	t, err := m.file.AsIs()
+	if err != nil {
+		return 0, nil, unusable(err)
+	}
+	return t.keys.n, t.notes, nil
+}
+
+func unusable(err error) *status.Status {
+	return status.New("table", 451, status.Code{4, 3, 5}, "a table cannot be used", err)
 }
 
 // look gives the table to fn, and once more when it changed under its hands.
@@ -134,7 +145,7 @@ func (m *Map) look(fn func(*indexed) error) error {
 		}
 	}
 	if err != nil {
-		return status.New("table", 451, status.Code{4, 3, 5}, "a table cannot be used", err)
+		return unusable(err)
 	}
 	return nil
 }
