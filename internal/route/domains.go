@@ -68,7 +68,7 @@ func (r *Router) relayedFor(domain string) (bool, error) {
 	return r.relays(name)
 }
 
-// relays tells whether relay-domains has a domain or one above it.
+// relays tells whether relay-domains has a domain or one above it. Numbers in it are of hosts, and no domain's.
 func (r *Router) relays(domain string) (bool, error) {
 	if r.tables.relays == nil {
 		return false, nil
@@ -77,11 +77,9 @@ func (r *Router) relays(domain string) (bool, error) {
 	if err != nil {
 		return false, nil
 	}
-	keys := []string{name}
-	for i := 0; i < len(name); i++ {
-		if name[i] == '.' {
-			keys = append(keys, name[i+1:])
-		}
+	var keys []string
+	for rest, more := name, true; more && strings.Trim(rest, "0123456789.") != ""; _, rest, more = strings.Cut(rest, ".") {
+		keys = append(keys, rest)
 	}
 	_, ok, err := r.tables.relays.Lookup(keys...)
 	return ok, err

@@ -99,7 +99,7 @@ func tabled(t testing.TB, edits ...func(*config.Config)) config.Config {
 		withTable(t, mailer, strings.Replace(mailertable, "v.example\trelay:[unused.example]\n", "", 1)),
 		withTable(t, domains, "old.example\texample.org\nold2.example\tv.example\nround.example\tround2.example\nround2.example\tround.example\nNEWER.example\tm.example\nolder.example\told.example\n"),
 		withTable(t, names, "own.example # ours\nown2.example own3.example\n[192.0.2.1]\n"),
-		withTable(t, relays, "relayed.example\n10.1 192.0.2.55 IPv6:2001:db8::7\n"),
+		withTable(t, relays, "relayed.example org.9\n10.1 192.0.2.55 IPv6:2001:db8::7\n"),
 		aliasFile(t, aliasText),
 	}, edits...)...)
 }
@@ -319,6 +319,7 @@ func TestPlaces(t *testing.T) {
 		"mail.example.org": LocalPlace, "example.org": LocalPlace, "own2.example": LocalPlace, "old.example": LocalPlace, "localhost": LocalPlace,
 		"v.example": Virtual, "W.example": Virtual, "old2.example": Virtual, "bücher.example": LocalPlace,
 		"relayed.example": RelayPlace, "a.b.relayed.example": RelayPlace, "notrelayed.example": Elsewhere,
+		"foo.10.1": Elsewhere, "10.1": Elsewhere, "192.0.2.55": Elsewhere, "x.192.0.2.55": Elsewhere, "a.org.9": RelayPlace,
 		"m.example": Virtual, "p.example": Elsewhere, "example.com": Elsewhere, "[192.0.2.1]": Elsewhere, "": Elsewhere, "a b": Elsewhere,
 	} {
 		if got, err := r.Place(domain); got != want || err != nil {
