@@ -97,6 +97,29 @@ func TestAnUnchangedFileIsNotReadAgain(t *testing.T) {
 	}
 }
 
+func TestWhatATextIsTakenFor(t *testing.T) {
+	f := newFile(write(t, tempDir(t), "aliases", "a: one"), nil)
+	if _, err := f.load(); err != nil || f.stamp != (fsys.Info{}) {
+		t.Errorf("changed a moment ago: %v, stamp %v", err, f.stamp)
+	}
+	once := true
+	f.clock = func() time.Time { // between a look at the file and its reading
+		if !once {
+			return time.Now().Add(time.Hour)
+		}
+		once = false
+		if err := os.Chmod(f.name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return time.Now().Add(time.Hour)
+	}
+	src, err := f.load()
+	st, statErr := f.stat()
+	if err := errors.Join(err, statErr); err != nil || f.stamp != st || !src.about().secret {
+		t.Errorf("changed while it was read: %v, stamp %v, secret %v", err, f.stamp, src.about().secret)
+	}
+}
+
 func TestIncludedFiles(t *testing.T) {
 	dir := tempDir(t)
 	list := func(name, text string) string { return write(t, dir, name, text) }
@@ -111,7 +134,8 @@ func TestIncludedFiles(t *testing.T) {
 	binary := list("binary", "a\x00b")
 	loose := filepath.Join(dir, "loose")
 	if err := errors.Join(os.Chmod(group, 0o664), os.Link(twice, dir+"/other"), os.Symlink(ours, dir+"/link"), os.Truncate(huge, maxInclude+1),
-		syscall.Mkfifo(dir+"/fifo", 0o644), os.Mkdir(loose, 0o755), os.Chmod(loose, 0o775), os.Symlink(loose, dir+"/way"),
+		syscall.Mkfifo(dir+"/fifo", 0o644), os.Mkdir(loose, 0o755), os.Chmod(loose, 0o775), os.Symlink(loose, dir+"/way"), os.Mkdir(loose+"/in", 0o755),
+		os.Symlink(loose+"/in", dir+"/deep"), os.WriteFile(loose+"/in/list", nil, 0o644),
 		os.WriteFile(loose+"/list", nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +152,7 @@ func TestIncludedFiles(t *testing.T) {
 		{"a file that is too long", huge, include("D/huge: longer than 16777216 bytes")},
 		{"a file that is no text", binary, include("D/binary: not text: it has a zero byte")},
 		{"a directory that its group may write", loose + "/list", include("D/loose/list: the group or everybody may write directory D/loose")},
+		{"a link to below a loose directory", dir + "/deep/list", include("D/deep/list: the group or everybody may write directory D/loose")},
 		{"a way through a link", dir + "/way/list", include("D/way/list: the group or everybody may write directory D/way")},
 	} {
 		d := open(t, "c: c9\na: :include:"+c.path+"\n")

@@ -325,6 +325,48 @@ func TestATextThatChangesUnderItsIndex(t *testing.T) {
 	v.release()
 }
 
+func TestATextThatChangesBehindTheNamesOfItsIndex(t *testing.T) {
+	for _, c := range []struct {
+		name, text, want string
+		sameTime         bool
+	}{{"another size at the same time", "a: one, two\n", "one; two", true}, {"the same size at another time", "a: two\n", "two", false}} {
+		dir := tempDir(t)
+		path := write(t, dir, "aliases", "a: one\n")
+		rebuild(t, path)
+		v := Open([]string{path}, Options{}).view()
+		was, err := fsys.StatFile(path)
+		write(t, dir, "aliases", c.text)
+		if c.sameTime {
+			err = errors.Join(err, os.Chtimes(path, was.ModTime, was.ModTime))
+		}
+		if e, ok, findErr := v.find("a"); !ok || errors.Join(err, findErr) != nil || spellAll(e.Members) != c.want {
+			t.Errorf("%s: %+v, %v, %v", c.name, e, ok, errors.Join(err, findErr))
+		}
+		v.release()
+	}
+}
+
+func TestASealIsOfOneText(t *testing.T) {
+	now := time.Now()
+	text := fsys.Info{Size: 1, ModTime: now, Changed: now, Ino: 7}
+	for _, c := range []struct {
+		name string
+		fn   func(*fsys.Info)
+		want bool
+	}{
+		{"this", func(*fsys.Info) {}, true},
+		{"its size", func(i *fsys.Info) { i.Size++ }, false},
+		{"its time", func(i *fsys.Info) { i.ModTime = now.Add(1) }, false},
+		{"its change", func(i *fsys.Info) { i.Changed = now.Add(1) }, false},
+		{"another file", func(i *fsys.Info) { i.Ino++ }, false},
+	} {
+		other := text
+		if c.fn(&other); sealOf(text).of(other) != c.want {
+			t.Errorf("%s: %v", c.name, !c.want)
+		}
+	}
+}
+
 // open files of a process, of which there are no more afterwards.
 func TestFilesAreClosed(t *testing.T) {
 	count := func() int {

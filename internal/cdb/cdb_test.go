@@ -159,6 +159,23 @@ func TestKeysOfOneHash(t *testing.T) {
 	}
 }
 
+func TestWhatWouldBeSearchedForTooLong(t *testing.T) {
+	w, err := NewWriter(&memory{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []uint64
+	for i := range uint64(maxProbe) {
+		list = append(list, 7<<40|i+1)
+	}
+	if err := w.table(list); err != nil {
+		t.Error(err)
+	}
+	if err := w.table(append(list, 7<<40|maxProbe+1)); !errors.Is(err, ErrCrowded) {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 func TestWhatIsTooLong(t *testing.T) {
 	w, err := NewWriter(&memory{})
 	if err != nil {
