@@ -161,9 +161,14 @@ func readTable(kind, text string) error {
 	return err
 }
 
-// showImport prints the configuration, and the other files as comments, but for secrets.
+// showImport prints the configuration, and the other files as comments, but for secrets and commands that may hold one.
 func (a *app) showImport(files []importedFile) {
-	fmt.Fprint(a.out, files[0].text)
+	for line := range strings.Lines(files[0].text) {
+		if strings.HasPrefix(line, commandLine) {
+			line = "# password_command is a command that may hold a password: --write and --output write it.\n"
+		}
+		fmt.Fprint(a.out, line)
+	}
 	for _, f := range files[1:] {
 		if f.secret {
 			fmt.Fprintf(a.out, "\n# %s is to hold a password, with mode 0600: --write makes it.\n", comment(f.path))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -38,7 +39,7 @@ func importFiles(m *foreign.Import, path string) ([]importedFile, error) {
 		mode = 0o644 // every submitter reads it; it holds no secret
 	}
 	b := &builder{Import: m, dir: filepath.Dir(path), mode: mode}
-	if m.NeedsPassword {
+	if b.hideCommand() || m.NeedsPassword {
 		name := b.secret("smarthost.secret", m.Password)
 		m.Settings = append(m.Settings, foreign.Setting{Key: "smarthost.password_file", Value: name, From: m.PasswordFrom})
 	}
@@ -48,6 +49,9 @@ func importFiles(m *foreign.Import, path string) ([]importedFile, error) {
 	var good []part
 	for _, p := range parts(m) {
 		if reason := refused(p.text); reason != "" {
+			if strings.Contains(p.text, commandLine) {
+				reason = "the settings of the smarthost are refused" // the reason may repeat the command
+			}
 			b.left(p.from, p.name+" is not possible: "+reason)
 			continue
 		}
@@ -58,6 +62,24 @@ func importFiles(m *foreign.Import, path string) ([]importedFile, error) {
 		return nil, status.Fail("postrider.import", status.ExitSoftware, "import: the settings do not go together", errors.New(reason))
 	}
 	return append([]importedFile{{path: path, text: text, mode: mode}}, b.files...), nil
+}
+
+// commandLine begins the line of a command for a password, which may hold the password itself.
+const commandLine = "password_command = "
+
+// hideCommand takes a command for the password out of a configuration that everybody reads.
+func (b *builder) hideCommand() bool {
+	i := slices.IndexFunc(b.Settings, func(s foreign.Setting) bool { return s.Key == "smarthost.password_command" })
+	if i < 0 || b.mode&0o077 == 0 {
+		return false
+	}
+	b.PasswordFrom = b.Settings[i].From
+	b.Settings = slices.Delete(b.Settings, i, i+1)
+	b.Notes = slices.DeleteFunc(b.Notes, func(n foreign.Note) bool {
+		return !n.Left && n.From == b.PasswordFrom && strings.HasPrefix(n.Text, "the command for the password")
+	})
+	b.left(b.PasswordFrom, "the command for the password: it may hold the password, and everybody reads this file; put the password into smarthost.password_file")
+	return true
 }
 
 // isSystemDir tells whether a directory is that of the system's configuration.

@@ -42,7 +42,7 @@ func (m *Import) setSmarthost(s smarthost) {
 	case s.passwordCommand != "":
 		m.set("smarthost.password_command", s.passwordCommand, s.login)
 		m.differs(s.login, "the command for the password is run by whoever delivers: in an installation of the system, the mail system's user")
-		m.differs(s.login, "the command may hold a password: nobody else must be able to read the file of the configuration")
+		m.differs(s.login, "the command for the password may hold one: nobody else must be able to read the configuration")
 		return
 	case s.password == "":
 		m.left(s.login, "the password is not known: put it into smarthost.password_file")
