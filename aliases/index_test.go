@@ -329,9 +329,9 @@ func TestATextThatChangesBehindTheNamesOfItsIndex(t *testing.T) {
 	for _, c := range []struct {
 		name, text, want string
 		sameTime         bool
-	}{{"another size at the same time", "a: one, two\n", "one; two", true}, {"the same size at another time", "a: two\n", "two", false}} {
+	}{{"another size at the same time", "a: one, two\n", "one; two", true}, {"the same size at another time", "a: one\na: two\n", "two", false}} {
 		dir := tempDir(t)
-		path := write(t, dir, "aliases", "a: one\n")
+		path := write(t, dir, "aliases", "a: one\n#: two\n")
 		rebuild(t, path)
 		v := Open([]string{path}, Options{}).view()
 		was, err := fsys.StatFile(path)
