@@ -110,6 +110,9 @@ func TestAliasesOfAUsersOwnFile(t *testing.T) {
 	}
 	os.Chown(w.path("aliases"), 0, 0)
 	w.write("aliases", "list: |/usr/bin/id -u \n#", 0o644)
+	if err := os.Chtimes(w.path("aliases"), time.Time{}, time.Now().Add(-time.Minute)); err != nil { // so that it is no text that somebody writes
+		t.Fatal(err)
+	}
 	if got := w.send(letter, "<list> XMEMBER="+encodeXtext("|/usr/bin/id -u")); !strings.HasPrefix(got[0], "451 4.3.5 there is no user to run") {
 		t.Error(got)
 	}
