@@ -25,6 +25,12 @@ func OwnerOf(conf config.Config) (Owner, error) {
 	return Owner{uid, gid}, nil
 }
 
+// The calls of the system, which change all threads.
+var (
+	setresuid = syscall.Setresuid
+	setresgid = syscall.Setresgid
+)
+
 // Do calls f with the owner's rights, in all threads, and takes root's back. It must not be called by f, nor by two at
 // once. Supplementary groups stay, so this keeps what f makes usable to the owner, and is no protection from f.
 func (o Owner) Do(f func() error) (err error) {
@@ -33,11 +39,11 @@ func (o Owner) Do(f func() error) (err error) {
 	}
 	defer func() {
 		// In this order: only root may change the group.
-		if back := errors.Join(syscall.Setresuid(-1, 0, -1), syscall.Setresgid(-1, 0, -1)); back != nil {
+		if back := errors.Join(setresuid(-1, 0, -1), setresgid(-1, 0, -1)); back != nil {
 			err = errors.Join(err, back)
 		}
 	}()
-	if err := errors.Join(syscall.Setresgid(-1, o.gid, -1), syscall.Setresuid(-1, o.uid, -1)); err != nil {
+	if err := errors.Join(setresgid(-1, o.gid, -1), setresuid(-1, o.uid, -1)); err != nil {
 		return status.Fail("rights", status.ExitOSErr, "cannot act as the owner of the mail spool", err)
 	}
 	return f()

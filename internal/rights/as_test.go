@@ -1,8 +1,10 @@
 package rights
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -41,5 +43,34 @@ func TestDoAsTheOwner(t *testing.T) {
 	}
 	if got := int(info.Sys().(*syscall.Stat_t).Uid); got != want {
 		t.Errorf("the file is user %d's", got)
+	}
+}
+
+// The group changes while the user is root, on the way there and back, and nothing is done with half of the rights.
+func TestTheGroupChangesAsRoot(t *testing.T) {
+	oldUID, oldGID := setresuid, setresgid
+	t.Cleanup(func() { setresuid, setresgid = oldUID, oldGID })
+	for _, tt := range []struct{ name, fails, want string }{
+		{"all goes well", "", "gid -1,7,-1; uid -1,5,-1; f; uid -1,0,-1; gid -1,0,-1"},
+		{"the group cannot be changed", "gid -1,7,-1", "gid -1,7,-1; uid -1,5,-1; uid -1,0,-1; gid -1,0,-1"},
+		{"the user cannot be changed", "uid -1,5,-1", "gid -1,7,-1; uid -1,5,-1; uid -1,0,-1; gid -1,0,-1"},
+		{"root's user does not come back", "uid -1,0,-1", "gid -1,7,-1; uid -1,5,-1; f; uid -1,0,-1; gid -1,0,-1"},
+		{"root's group does not come back", "gid -1,0,-1", "gid -1,7,-1; uid -1,5,-1; f; uid -1,0,-1; gid -1,0,-1"},
+	} {
+		var calls []string
+		call := func(kind string) func(r, e, s int) error {
+			return func(r, e, s int) error {
+				calls = append(calls, fmt.Sprintf("%s %d,%d,%d", kind, r, e, s))
+				if calls[len(calls)-1] == tt.fails {
+					return syscall.EPERM
+				}
+				return nil
+			}
+		}
+		setresuid, setresgid = call("uid"), call("gid")
+		err := Owner{5, 7}.Do(func() error { calls = append(calls, "f"); return nil })
+		if got := strings.Join(calls, "; "); got != tt.want || (err != nil) != (tt.fails != "") {
+			t.Errorf("%s: %s, %v", tt.name, got, err)
+		}
 	}
 }
