@@ -95,6 +95,9 @@ type taker struct {
 	remove  bool
 	batch   []*taken
 
+	ours  []*taken            // of an interrupted import: the key is recorded
+	begun map[string][]*taken // and those of which it is not, by that
+
 	count struct{ in, before, alone, wrong int }
 }
 
@@ -113,7 +116,10 @@ func (t *taker) open() (err error) {
 	if t.log, err = maillog.Open("postrider", t.conf.Log, nil); err != nil {
 		return errors.Join(err, t.origins.Close())
 	}
-	if err = t.resume(); err != nil {
+	if err = t.resume(); err == nil {
+		err = t.releaseOurs()
+	}
+	if err != nil {
 		t.close()
 	}
 	return err
@@ -159,7 +165,15 @@ func (t *taker) message(dir string, w foreign.Waiting) error {
 	}
 	key := fmt.Sprintf("%s %s %d", w.System, w.ID, m.Arrival.UnixMicro())
 	x := &taken{key: key, src: src, held: w.State == foreign.Held}
-	if t.origins.Has(key) {
+	here := t.origins.Has(key)
+	if !here {
+		err = t.act(func() error { here, err = t.restart(key); return err })
+	}
+	if err != nil {
+		src.close()
+		return err
+	}
+	if here {
 		fmt.Fprintf(t.out, "%s: taken in before\n", w.ID)
 		t.count.before++
 		t.removeSource(x)
@@ -175,11 +189,6 @@ func (t *taker) message(dir string, w foreign.Waiting) error {
 		return err
 	}
 	t.batch = append(t.batch, x)
-	for _, note := range append(m.Notes, "") {
-		if note != "" {
-			fmt.Fprintf(t.out, "%s: %s\n", w.ID, note)
-		}
-	}
 	if len(t.batch) == maxBatch {
 		return t.flush()
 	}
@@ -209,6 +218,7 @@ func (t *taker) leave(w foreign.Waiting, why string) {
 
 // summary ends the import.
 func (t *taker) summary(dirs []string) error {
+	t.reportBegun()
 	n := t.count
 	fmt.Fprintf(t.out, "%d taken in, %d taken in before, %d left alone, %d not readable\n", n.in, n.before, n.alone, n.wrong)
 	if n.in > 0 && !t.remove {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"postrider/compat/foreign"
 	"postrider/internal/config"
 	"postrider/internal/fsys"
 	"postrider/queue"
@@ -273,5 +275,169 @@ func TestImportOfDamage(t *testing.T) {
 	}
 	if err != exitStatus(65) {
 		t.Error(err)
+	}
+}
+
+// spoolState has the messages of a spool that can be read, by their ID: why each is held, or "due".
+func spoolState(t *testing.T, fs fsys.FS, spool string) map[queue.ID]string {
+	t.Helper()
+	s, err := queue.Open(spool, queue.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := map[queue.ID]string{}
+	err = s.Scan(queue.New|queue.Cur|queue.Held, func(e queue.Entry) error {
+		if m, err := s.Read(e); err == nil && e.State == queue.Held {
+			state[e.ID] = m.History.HoldReason()
+		} else if err == nil {
+			state[e.ID] = "due"
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// takenIDs are those that an import said to have taken in.
+func takenIDs(out string) (list []queue.ID) {
+	for line := range strings.Lines(out) {
+		if _, id, ok := strings.Cut(strings.TrimSpace(line), ": taken in as "); ok {
+			list = append(list, queue.ID(id))
+		}
+	}
+	return list
+}
+
+// Wherever an import is stopped, another of another queue removes nothing of what it has begun, since the originals may be
+// gone by then; and what it has said to be taken in is.
+func TestImportKeepsWhatAnotherHasBegun(t *testing.T) {
+	begun, said := 0, 0
+	for cut := 0; ; cut++ {
+		dir, other := sendmailQueue(t, 2), t.TempDir()
+		writeText(t, filepath.Join(other, "qf6AOHex77777777"), qfText)
+		writeText(t, filepath.Join(other, "df6AOHex77777777"), "text\n")
+		crash := fsys.NewCrash("/s")
+		crash.CutAfter(cut)
+		out, whole := takeIn(t, crash, "/s", dir, false)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		after := crash.Reboot(fsys.Strict, rand.New(rand.NewSource(int64(cut))))
+		before := spoolState(t, after, "/s")
+		second, err := takeIn(t, after, "/s", other, false)
+		state := spoolState(t, after, "/s")
+		left := 0
+		for id := range before {
+			switch reason, ok := state[id]; {
+			case !ok:
+				t.Fatalf("cut after %d: %s is gone", cut, id)
+			case reason != "due" && reason != heldThere: // the record of why it is held may be lost
+				left++
+				if !strings.Contains(second, string(id)+": held by an import that was interrupted") {
+					t.Errorf("cut after %d: nothing is said of %s:\n%s", cut, id, second)
+				}
+			}
+		}
+		for _, id := range takenIDs(out) {
+			if said++; state[id] != "due" && state[id] != heldThere {
+				t.Errorf("cut after %d: %s was said to be taken in, and is %q", cut, id, state[id])
+			}
+		}
+		if begun += left; (left > 0) != (err == exitStatus(75)) || left == 0 && err != nil {
+			t.Errorf("cut after %d: %d messages are left: %v", cut, left, err)
+		}
+		if whole == nil {
+			break
+		}
+	}
+	if begun == 0 || said == 0 {
+		t.Errorf("%d messages were begun, %d were said to be taken in", begun, said)
+	}
+}
+
+// What is said to be taken in is on record by then.
+func TestImportSaysWhatIsFinal(t *testing.T) {
+	for cut := 0; ; cut++ {
+		dir := sendmailQueue(t, 1)
+		crash := fsys.NewCrash("/s")
+		crash.CutAfter(cut)
+		out, whole := takeIn(t, crash, "/s", dir, false)
+		after := crash.Reboot(fsys.Strict, rand.New(rand.NewSource(1)))
+		again, err := takeIn(t, after, "/s", dir, false)
+		if err != nil || strings.Count(again, ": taken in before") < len(takenIDs(out)) {
+			t.Errorf("cut after %d: %v, said\n%s and then\n%s", cut, err, out, again)
+		}
+		if whole == nil {
+			return
+		}
+	}
+}
+
+// What somebody has held since it was taken in stays held for his reason, however far the import had come.
+func TestImportLeavesWhatAnAdministratorHolds(t *testing.T) {
+	const mine = "I look at it"
+	hold := func(spool string) {
+		s, err := queue.Open(spool, queue.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Scan(queue.New|queue.Cur|queue.Held, func(e queue.Entry) error {
+			c, err := s.Claim(e)
+			if err == nil {
+				err = c.Hold(mine)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			return nil
+		})
+	}
+	for _, begunOnly := range []bool{false, true} {
+		dir, spool := sendmailQueue(t, 1), filepath.Join(t.TempDir(), "s")
+		if _, err := takeIn(t, nil, spool, dir, false); err != nil {
+			t.Fatal(err)
+		}
+		hold(spool)
+		if begunOnly { // as if the record had not been written
+			if err := os.Remove(filepath.Join(spool, "origins")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := spoolState(t, nil, spool)
+		for _, remove := range []bool{false, true} {
+			out, err := takeIn(t, nil, spool, dir, remove)
+			after := spoolState(t, nil, spool)
+			if fmt.Sprint(after) != fmt.Sprint(before) || len(after) != 2 {
+				t.Errorf("record missing %v, remove %v: %v, before %v", begunOnly, remove, after, before)
+			}
+			if err != nil || !strings.Contains(out, "0 taken in, 2 taken in before") {
+				t.Errorf("record missing %v, remove %v: %v\n%s", begunOnly, remove, err, out)
+			}
+		}
+	}
+}
+
+// A name that leads to another file by now is not removed.
+func TestImportRemovesNothingElse(t *testing.T) {
+	dir := sendmailQueue(t, 1)
+	w := foreign.Waiting{System: "sendmail", ID: "6AOHex00000000", File: "qf6AOHex00000000", Data: "df6AOHex00000000"}
+	src, err := openWaiting(dir, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.close()
+	writeText(t, filepath.Join(dir, "tf"), qfText)
+	if err := os.Rename(filepath.Join(dir, "tf"), src.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := src.remove(); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, name := range []string{w.File, w.Data} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
 	}
 }

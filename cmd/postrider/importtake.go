@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"postrider/compat/foreign"
 	"postrider/internal/address"
+	"postrider/internal/status"
 	"postrider/internal/submit"
 	"postrider/queue"
 )
@@ -20,8 +23,9 @@ import (
 //  3. It is released, or held for the reason that the other queue had.
 //  4. The original is removed, if it is to be.
 //
-// An import first looks for messages that another has left between 1 and 3: those whose key is recorded it releases, the
-// others it removes, since the originals are there. Steps 2 to 4 are done for several messages at once, since 2 waits for
+// An import first looks for messages that another has left between 1 and 3. Those whose key is recorded it releases. Each
+// of the others it removes when it comes to the original, and takes that in again; where the original is not seen, the
+// message stays held, since it may be the only one there is. Only after step 3 is a message said to be taken in. Steps 2 to 4 are done for several messages at once, since 2 waits for
 // the disk.
 
 // The tags of messages that were taken in, before the key. They stay, and tell in the log where the message is from.
@@ -42,37 +46,74 @@ type taken struct {
 	src    *waitingFile
 	held   bool // by the other system's administrator
 	warned bool // the sender knows that it is late
+	notes  []string
 	entry  queue.Entry
+
+	heldSince bool // of an interrupted import: somebody has held it since, for a reason of his own
 }
 
 // heldThere is why a message is held that was held before.
 const heldThere = "held in the queue that it was taken in from"
 
-// resume finishes what an import that was interrupted has begun.
+// resume finishes what an import that was interrupted has begun, where the key is recorded. Other messages may be the only
+// ones there are by now: they wait until the original is seen.
 func (t *taker) resume() error {
-	var list []*taken
-	err := t.spool.Scan(queue.Held, func(e queue.Entry) error {
-		// What is gone or damaged others tell of.
-		if m, err := t.spool.Read(e); err == nil && isBetween(&m.History) {
-			if key, ok := strings.CutPrefix(m.Envelope.Tag, tagHeld); ok {
-				list = append(list, &taken{key: key, entry: e, held: true})
-			} else if key, ok := strings.CutPrefix(m.Envelope.Tag, tagTaken); ok {
-				list = append(list, &taken{key: key, entry: e})
+	t.begun = map[string][]*taken{}
+	return t.spool.Scan(queue.Held, func(e queue.Entry) error {
+		m, err := t.spool.Read(e)
+		if err != nil { // what is gone or damaged others tell of
+			return nil
+		}
+		x := &taken{entry: e, heldSince: !isBetween(&m.History)}
+		var ok bool
+		if x.key, x.held = strings.CutPrefix(m.Envelope.Tag, tagHeld); !x.held {
+			if x.key, ok = strings.CutPrefix(m.Envelope.Tag, tagTaken); !ok {
+				return nil
 			}
+		}
+		switch recorded := t.origins.Has(x.key); {
+		case !recorded:
+			t.begun[x.key] = append(t.begun[x.key], x)
+		case !x.heldSince:
+			t.ours = append(t.ours, x)
 		}
 		return nil
 	})
+}
+
+// releaseOurs is step 3 for what an interrupted import has recorded.
+func (t *taker) releaseOurs() error {
+	for _, x := range t.ours {
+		if err := t.release(x); err != nil {
+			return err
+		}
+	}
+	t.ours = nil
+	return nil
+}
+
+// restart makes way for a message whose original is open and locked: what an interrupted import has of it is removed.
+// What somebody has held since is the message, and stays as it is: then its key is recorded.
+func (t *taker) restart(key string) (here bool, err error) {
+	list := t.begun[key]
 	for _, x := range list {
-		if err == nil && t.origins.Has(x.key) {
-			err = t.release(x)
-		} else if err == nil {
+		here = here || x.heldSince
+	}
+	if here {
+		err = t.origins.Add(key)
+	}
+	for _, x := range list {
+		if err == nil && !x.heldSince {
 			err = t.forget(x)
 		}
 	}
-	return err
+	if err == nil {
+		delete(t.begun, key)
+	}
+	return here, err
 }
 
-// forget undoes step 1.
+// forget undoes step 1. The original must be there.
 func (t *taker) forget(x *taken) error {
 	c, err := t.spool.Claim(x.entry)
 	if errors.Is(err, queue.ErrCorrupt) {
@@ -84,6 +125,18 @@ func (t *taker) forget(x *taken) error {
 	defer c.Close()
 	t.log.Deleted(string(x.entry.ID), "import")
 	return c.Remove()
+}
+
+// reportBegun tells of messages of which neither the original nor a record was seen. Nobody but the administrator can
+// know whether the original is gone.
+func (t *taker) reportBegun() {
+	for _, key := range slices.Sorted(maps.Keys(t.begun)) {
+		for _, x := range t.begun[key] {
+			fmt.Fprintf(t.out, "%s: held by an import that was interrupted: import that queue again, or release it if the original is gone (%s)\n",
+				x.entry.ID, status.Clean(key, status.MaxText))
+			t.count.alone++
+		}
+	}
 }
 
 // isBetween tells whether nobody has held a message since step 1. The record of that may be lost.
@@ -99,7 +152,7 @@ func isBetween(h *queue.History) bool {
 
 // commit is step 1.
 func (t *taker) commit(x *taken, m *foreign.Message) error {
-	x.warned = m.Warned
+	x.warned, x.notes = m.Warned, m.Notes
 	envelope, err := t.envelope(m)
 	if err != nil {
 		return err
@@ -114,7 +167,6 @@ func (t *taker) commit(x *taken, m *foreign.Message) error {
 			return err
 		}
 		t.log.Queued(string(x.entry.ID), envelope.Sender, size, len(envelope.Rcpts), -1, envelope.Client, envelope.Tag)
-		fmt.Fprintf(t.out, "%s: taken in as %s\n", x.src.w.ID, x.entry.ID)
 		return nil
 	})
 }
@@ -194,6 +246,10 @@ func (t *taker) flush() error {
 	}
 	t.count.in += len(t.batch)
 	for _, x := range t.batch {
+		fmt.Fprintf(t.out, "%s: taken in as %s\n", x.src.w.ID, x.entry.ID)
+		for _, note := range x.notes {
+			fmt.Fprintf(t.out, "%s: %s\n", x.src.w.ID, note)
+		}
 		t.removeSource(x)
 	}
 	return nil
