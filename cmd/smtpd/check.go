@@ -150,10 +150,15 @@ func (k *checker) tables() []finding {
 	return list
 }
 
-// policy is the one that the server would have, but that it asks nobody.
+// policy is the one that the server would have, but that it asks nobody, and that all tables must be right.
 func (k *checker) policy(conf config.Config) (*policy.Policy, error) {
 	nobody := dns.Zone("")
 	router := route.New(conf, nobody, route.SystemUsers())
+	for _, t := range router.Tables() {
+		if t.Err != nil {
+			return nil, t.Err
+		}
+	}
 	return policy.New(conf, policy.Options{Resolver: nobody, Router: router, Aliases: router.Aliases()})
 }
 

@@ -116,7 +116,8 @@ type refusal struct {
 
 func (r *refusal) verdict() smtpd.Verdict { return smtpd.Verdict{Status: r.status, Reason: r.why} }
 
-// New makes a Policy of a configuration that has been checked. The error tells what is wrong with a table.
+// New makes a Policy of a configuration that has been checked. The error tells what is wrong with a table. A table of
+// routing that is wrong is none when there is no old Policy, which would have a better one: what it decides waits.
 func New(conf config.Config, o Options) (*Policy, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -144,7 +145,7 @@ func New(conf config.Config, o Options) (*Policy, error) {
 	if err := p.settings(); err != nil {
 		return nil, err
 	}
-	if err := p.tables(); err != nil {
+	if err := p.tables(o.Old == nil); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -169,12 +170,12 @@ func (p *Policy) settings() (err error) {
 	return nil
 }
 
-// tables opens the tables in files.
-func (p *Policy) tables() (err error) {
+// tables opens the tables in files; at the start those of routing may be wrong.
+func (p *Policy) tables(start bool) (err error) {
 	s := p.conf.Smtpd
 	if p.o.Router != nil {
 		for _, t := range p.o.Router.Tables() {
-			if t.Err != nil {
+			if t.Err != nil && !start {
 				return t.Err
 			}
 			p.notes = append(p.notes, t.Notes...)

@@ -159,9 +159,15 @@ func TestABrokenTableOfRouting(t *testing.T) {
 	conf := r.conf
 	for _, text := range []string{"info@virtual.example\n", "info alice\n"} {
 		conf.Tables.Virtusertable = r.file("broken", text)
-		router := route.New(conf, nil, fakeUsers{})
-		if _, err := New(conf, Options{Router: router}); err == nil || !strings.Contains(err.Error(), "/broken:1: info") {
-			t.Errorf("%q: %v", text, err)
+		router := route.New(conf, nil, fakeUsers{"alice": true})
+		if _, err := New(conf, Options{Router: router, Old: r.Policy}); err == nil || !strings.Contains(err.Error(), "/broken:1: info") {
+			t.Errorf("%q takes the place of what is right: %v", text, err)
+		}
+		start := build(t, "", func(_ *rig, c *config.Config, o *Options) { *c, o.Router = conf, router })
+		for _, rcpt := range []string{"<info@virtual.example>", "<x@far.example>", "<alice@ours.example>"} {
+			if got := start.rcpt(start.client("192.0.2.77"), rcpt); got != "451 4.3.5 a table cannot be used" {
+				t.Errorf("%q at the start: %s: %s", text, rcpt, got)
+			}
 		}
 	}
 	// A table that breaks under a server's hands leaves what there was.

@@ -26,6 +26,7 @@ type File[T any] struct {
 	seen os.FileInfo // of the file as it was read last, for good or ill; nil: it was missing
 	had  bool        // there was a table in the file: when it is missing now, something is wrong
 	err  error       // why there is no value yet
+	told string      // what has been reported of that
 
 	filled bool        // the file was not empty when the value was read
 	young  os.FileInfo // a state in which it was too young to be read, and when that was seen first
@@ -102,10 +103,22 @@ func (f *File[T]) Value() (T, error) {
 // AsIs is Value for those who want to know what is in the file, and not what counts: it is read however young it is.
 func (f *File[T]) AsIs() (T, error) {
 	v, err := f.Value()
-	if errors.Is(err, errYoung) {
-		return f.read(f.path)
+	if !errors.Is(err, errYoung) {
+		return v, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, err = f.read(f.path)
+	f.tell(err)
 	return v, err
+}
+
+// tell reports, once, why there is no value yet.
+func (f *File[T]) tell(err error) {
+	if f.o.Report != nil && err != nil && !errors.Is(err, errYoung) && err.Error() != f.told {
+		f.told = err.Error()
+		f.o.Report(err)
+	}
 }
 
 // first reads the file for the first time, or for the first time with success.
@@ -114,9 +127,7 @@ func (f *File[T]) first() (v T, err error) {
 	defer f.mu.Unlock()
 	if f.value.Load() == nil && f.due() {
 		err := f.open(whenSettled)
-		if f.o.Report != nil && err != nil && !errors.Is(err, errYoung) && (f.err == nil || f.err.Error() != err.Error()) {
-			f.o.Report(err)
-		}
+		f.tell(err)
 		f.err = err
 		f.rest()
 	}

@@ -164,6 +164,17 @@ func TestAYoungFileInANewProgram(t *testing.T) {
 		}
 	}
 	w := watch(t, true, "old")
+	w.inPlace(t, "broken")
+	f := Watch(w.path, w.read, w.o)
+	for range 4 {
+		if _, err := f.AsIs(); err == nil || err.Error() != "it is broken" {
+			t.Errorf("broken, as it is: %v", err)
+		}
+		w.clock = w.clock.Add(time.Second)
+	}
+	if len(w.reports) != 1 {
+		t.Errorf("reported: %q", w.reports)
+	}
 	w.inPlace(t, "new")
 	if f, err := OpenFile(w.path, plain, w.o); err != nil || f.Get() != "new" {
 		t.Errorf("one that must be there at the start: %v", err)
