@@ -3,6 +3,7 @@ package route
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -86,6 +87,26 @@ func TestSendersAsOthersSeeThem(t *testing.T) {
 	} {
 		if got, err := router(c.conf).Sender(c.from); got != c.want || err != nil {
 			t.Errorf("%s: %s: %s, %v, want %s", c.name, c.from, got, err, c.want)
+		}
+	}
+}
+
+func TestWhileATableIsBrokenNoSenderIsTakenForAStranger(t *testing.T) {
+	r := router(system(withTable(t, generics, "alice a@public.example\n"), withTable(t, names, "x..y\n")))
+	if got, err := r.Sender("alice@own.example"); err == nil {
+		t.Errorf("local-host-names: %s", got)
+	}
+	r = router(system(withTable(t, generics, "alice a@public.example\n"), withTable(t, genericsOf, "x..y\n")))
+	if got, err := r.Sender("alice@own.example"); err == nil {
+		t.Errorf("generics-domains: %s", got)
+	}
+}
+
+func TestKeysOfGenericstableAreOfItsDomainsAndOurs(t *testing.T) {
+	r := router(system(withTable(t, generics, genericText), withTable(t, genericsOf, "gen2.example\n")))
+	for domain, want := range map[string]string{"far.example": "[]", "host.example": "[a@host.example @host.example]", "gen2.example": "[a@gen2.example @gen2.example a]"} {
+		if keys, err := r.genericKeys(parse("a@" + domain)); err != nil || fmt.Sprint(keys) != want {
+			t.Errorf("%s: %v, %v, want %s", domain, keys, err, want)
 		}
 	}
 }

@@ -68,6 +68,14 @@ keep@m.example	keep@m.example
 @all.example	%1
 "q\"@"@v.example	alice
 x@below.example	alice
+@chain1.example	x@chain2.example
+@chain2.example	x@chain3.example
+@chain3.example	x@chain4.example
+@chain4.example	x@chain5.example
+@chain5.example	x@chain6.example
+@chain6.example	x@chain7.example
+@chain7.example	x@chain8.example
+@chain8.example	Bob
 `
 
 const aliasText = "two: alice, x@example.com\nlist2: x@w.example, info@v.example\nmember: none@v.example\nto-virtual: nosuch@v.example\n"
@@ -145,6 +153,7 @@ func TestRouteByTables(t *testing.T) {
 		{"default for detail", "a+b@v3.example", "relay b@example.net to mx:example.net tls=may"},
 		{"default for empty detail", "a+@v3.example", "relay plus-a@example.net to mx:example.net tls=may"},
 		{"default without detail", "a@v3.example", "relay a@plain.example to mx:plain.example tls=may"},
+		{"a chain of eight comes to its end", "x@chain1.example", "local Bob"},
 		{"a circle waits", "x@loop.example", "refuse 451 4.3.5 the tables lead in a circle"},
 		{"so does one of one", "self@v.example", "refuse 451 4.3.5 mail for self@v.example has no place to go"},
 		{"a local domain has virtual users", "alice@example.org", "local Bob"},

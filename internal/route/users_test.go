@@ -1,6 +1,7 @@
 package route
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,6 +33,16 @@ func TestPasswd(t *testing.T) {
 	}
 	if _, ok, err := p.Lookup("new"); !ok || err != nil {
 		t.Errorf("a user added later: %v, %v", ok, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(path, []byte(text+"newer:x:13:13::/home/newer:\n"), 0o600), os.Chtimes(path, info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := p.Lookup("newer"); !ok || err != nil {
+		t.Errorf("a user added at the same moment: %v, %v", ok, err)
 	}
 	if _, _, err := NewPasswd(path + ".none").Lookup("alice"); err == nil {
 		t.Error("a missing file is an empty one")
