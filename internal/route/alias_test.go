@@ -155,3 +155,10 @@ x@example.com, by far (F:3); failures go to owner-far
 		}
 	}
 }
+
+func TestAMemberWhoCannotBeUnderstoodMayBeSomebody(t *testing.T) {
+	r := router(system(withAliases(t, "mixed: eve, b c\n")))
+	if d := r.Check(parse("mixed")); d.Kind != Expand {
+		t.Error(briefly(d))
+	}
+}
