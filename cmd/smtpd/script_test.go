@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -176,12 +178,29 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // port makes the variable name a free port, and host:port the variable name_ADDR.
 func port(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
+		l := freePort(ts)
 		defer l.Close()
 		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 		ts.Setenv(name+"_ADDR", l.Addr().String())
 	}
+}
+
+// The ports that scripts get: not those that the kernel gives to clients, so that they stay free, and none twice.
+const firstPort, lastPort = 10000, 30000
+
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(rand.Int64N(lastPort - firstPort)) }
+
+func freePort(ts *testscript.TestScript) net.Listener {
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%(lastPort-firstPort)))
+		if err == nil {
+			return l
+		}
+	}
+	ts.Fatalf("no port is free")
+	return nil
 }
 
 // listen makes the configuration the basic one and [[listen]] tables: "listen address [key=value ...] [+ address ...]".
