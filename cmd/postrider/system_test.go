@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"postrider/internal/config"
 	"postrider/internal/rights"
@@ -233,6 +234,22 @@ func TestSetupSystemRefuses(t *testing.T) {
 		c.spoil()
 		if got := m.setup(c.exit, c.args...); !strings.Contains(got, c.says) {
 			t.Errorf("%s: %s", c.name, got)
+		}
+	}
+}
+
+// Who has a directory can put a link there, so what is in it is given away before.
+func TestASpoolIsGivenAwayFromTheInside(t *testing.T) {
+	files := fstest.MapFS{"new/x": {}, "tmp/y": {}, "lock": {}}
+	names, err := insideOut(files)
+	if err != nil || len(names) != 6 || names[5] != "." {
+		t.Fatal(names, err)
+	}
+	for _, dir := range []string{"new", "tmp"} {
+		for _, inside := range names[slices.Index(names, dir):] {
+			if strings.HasPrefix(inside, dir+"/") {
+				t.Errorf("%s is after its directory: %q", inside, names)
+			}
 		}
 	}
 }

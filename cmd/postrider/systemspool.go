@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"postrider/internal/rights"
@@ -90,18 +91,32 @@ func looksLikeSpool(path string) bool {
 	return true
 }
 
-// giveAway gives what is in root's spool to the mail user. Nobody but root can have put a name there.
-func (in *installer) giveAway(root string) error {
-	root, err := filepath.EvalSymlinks(root)
+// giveAway gives what is in root's spool to the mail user: what is in a directory before it, and the spool itself last. Until
+// then only root can put a name there, and what was interrupted is root's still and begins anew. No name leads out of the
+// spool.
+func (in *installer) giveAway(path string) error {
+	root, err := os.OpenRoot(path)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+	defer root.Close()
+	names, err := insideOut(root.FS())
+	for _, name := range names {
 		if err == nil {
-			err = os.Lchown(path, in.uid, in.gid)
+			err = root.Lchown(name, in.uid, in.gid)
 		}
+	}
+	return err
+}
+
+// insideOut are the names of all files, those in a directory before it.
+func insideOut(files fs.FS) (names []string, err error) {
+	err = fs.WalkDir(files, ".", func(name string, _ fs.DirEntry, err error) error {
+		names = append(names, name)
 		return err
 	})
+	slices.Reverse(names)
+	return names, err
 }
 
 // ownerOf is to whom a file belongs. A link is not followed.
