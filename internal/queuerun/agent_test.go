@@ -266,6 +266,26 @@ func TestTheAgentHearsWhatItNeeds(t *testing.T) {
 	}
 }
 
+// Who gives up on a command that goes on runs it again.
+func TestTheAgentHasTheTimeThatACommandHas(t *testing.T) {
+	b := withAgent(t, nil, nil)
+	b.Config.Local.CommandTimeLimit = 3 * time.Hour
+	asked := map[string]smtp.Timeouts{}
+	dial := b.Dial
+	b.Dial = func(c context.Context, t smtp.Target, o smtp.Options) (Session, error) {
+		asked[t.Network] = o.Timeouts
+		return dial(c, t, o)
+	}
+	b.submit("hello", "alice@local.test", "a@x.test")
+	b.run(Selection{})
+	if got := asked["unix"]; got.Final < 3*time.Hour+5*time.Minute || got.Transaction < maxRcpts*got.Final {
+		t.Errorf("the agent has %+v", got)
+	}
+	if got, ok := asked["tcp"]; !ok || got != (smtp.Timeouts{}) {
+		t.Errorf("others have %+v", got)
+	}
+}
+
 func TestEscapedUsersAreMailboxes(t *testing.T) {
 	b := withAgent(t, nil, map[string][]string{"alice@local.test": {"x@x.test"}})
 	b.queue("hello", queue.Envelope{Sender: "s@here.test", Rcpts: []queue.Rcpt{{Address: "alice@local.test", NoAlias: true}, {Address: "y@y.test", NoAlias: true}}})

@@ -125,7 +125,7 @@ func (c *call) connect(hosts []route.Host, auth *smtp.Credentials) (*link, *stat
 		t := c.target(h, auth)
 		c.sayConnecting(c.mail, t)
 		opened := c.Now()
-		s, err := c.Dial(c.ctx, t, smtp.Options{Dialogue: c.Dialogue, Now: c.Now})
+		s, err := c.Dial(c.ctx, t, smtp.Options{Timeouts: c.timeouts(t), Dialogue: c.Dialogue, Now: c.Now})
 		if err == nil {
 			return &link{Session: s, opened: opened, rest: hosts[i+1:], auth: auth}, nil
 		}
@@ -138,6 +138,19 @@ func (c *call) connect(hosts []route.Host, auth *smtp.Credentials) (*link, *stat
 	}
 	return nil, why
 }
+
+// timeouts are how long a peer may take. The agent runs the commands of users, each of whose members it tells of when its
+// command has ended: who does not wait for that runs it again.
+func (c *call) timeouts(t smtp.Target) (limits smtp.Timeouts) {
+	if t.Agent {
+		limits.Final = c.Config.Local.CommandTimeLimit + agentTime
+		limits.Transaction = maxRcpts * limits.Final
+	}
+	return limits
+}
+
+// agentTime is what the delivery agent gets beside the time of a command: to wait for its turn, and to write a mailbox.
+const agentTime = 15 * time.Minute
 
 // tellsMore tells whether st is the better reason.
 func tellsMore(st, than *status.Status) bool {
