@@ -119,8 +119,16 @@ func (r *forwardReader) note(path string, err error) {
 	if errors.As(err, &p) {
 		err = p.Err
 	}
-	r.result.Notes = append(r.result.Notes, fmt.Sprintf("%s: %v", path, err))
+	switch n := len(r.result.Notes); {
+	case n < MaxNotes-1:
+		r.result.Notes = append(r.result.Notes, fmt.Sprintf("%s: %v", path, err))
+	case n == MaxNotes-1:
+		r.result.Notes = append(r.result.Notes, "and more of the kind")
+	}
 }
+
+// MaxNotes is how many notes there are at most: each goes into the log, whenever mail comes.
+const MaxNotes = 10
 
 // errTooMany says that more is named than anybody means to.
 var errTooMany = fmt.Errorf("more than %d recipients", maxForwards)

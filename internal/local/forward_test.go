@@ -143,6 +143,15 @@ func evil(path string, mode os.FileMode) error {
 	return errors.Join(os.WriteFile(path, []byte("evil@x.test\n"), mode), os.Chmod(path, mode))
 }
 
+func TestFewNotesAreMade(t *testing.T) {
+	home := safeHome(t)
+	put(t, home+"/.forward", strings.Repeat("b@@\n", 500), 0o600)
+	f, err := forwardAgent(t).ReadForward(plainAlice(home), "")
+	if err != nil || len(f.Notes) != MaxNotes || f.Notes[MaxNotes-1] != "and more of the kind" {
+		t.Errorf("%q, %v", f.Notes, err)
+	}
+}
+
 func TestForwardOfSomebodyElse(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("only root can give files away; the rule is tested with a user that we are not")

@@ -22,7 +22,7 @@ const childSocket = 3
 // Child does what the server says, as the user that the process runs as, until the server closes the socket. It returns
 // an exit status.
 func Child() int {
-	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // the user can send signals, but neither trace us nor read our memory
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // from here on the user can send signals, but neither trace us nor read our memory; what he could do before changes his own mail only
 	syscall.Umask(0o077)
 	syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	conn, err := socketOf(childSocket)

@@ -115,7 +115,7 @@ func (s *Server) forward(id string, account Account, extension string) ([]string
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range answer.forward.Notes {
+	for _, note := range answer.forward.Notes[:min(len(answer.forward.Notes), local.MaxNotes)] { // the child is its user's
 		s.Log.ForwardIgnored(id, account.Name, note)
 	}
 	if st := answer.status(0); st.Class() != status.Success {

@@ -15,7 +15,7 @@ const inMemory = 512 << 10
 // ErrTooLarge says that a message is longer than allowed.
 var errTooLarge = errors.New("the message is too large")
 
-// store takes a message in. Children get it as a descriptor through which nobody can change it.
+// store takes a message in. Children get it as a descriptor through which nobody can change what is in it.
 type store struct {
 	dir  string // for large ones
 	most int64  // 0: any size
